@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sampler/cpython/code_cache.h"
+#include "sampler/cpython/python_runtime.h"
+#include "sampler/memory/remote_memory.h"
+
+namespace sampler {
+
+/// How a stack ends at its root.
+enum class StackEnd : std::uint8_t {
+  complete,
+  too_deep,    ///< cut after most_frames
+  unreadable,  ///< a frame or its code object made no sense
+};
+
+/// Frames of one stack, at most; the outermost beyond it are cut.
+inline constexpr std::size_t most_frames = 20000;
+
+/// One call, as copied: its place in the code is not decoded yet.
+struct RawFrame {
+  RemoteAddress address;          ///< of the frame itself
+  CodeObject* code = nullptr;     ///< of a CodeCache, until its next begin_tick()
+  std::uint64_t instruction = 0;  ///< as trait.instruction says
+
+  friend bool operator==(const RawFrame&, const RawFrame&) = default;
+};
+
+/// A thread's stack, innermost call first.
+struct RawStack {
+  std::vector<RawFrame> frames;
+  StackEnd end = StackEnd::complete;
+
+  friend bool operator==(const RawStack&, const RawStack&) = default;
+};
+
+/// Follows a thread state's frames and copies what decoding them will need. A damaged chain keeps its inner part.
+[[nodiscard]] RawStack walk_frames(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
+                                   RemoteAddress thread_state);
+
+/// Decodes a copied stack into the table; its end, where not complete, becomes a mark at the root.
+[[nodiscard]] StackId decode_stack(const RawStack& stack, const Layout& layout, StackTable& stacks);
+
+/// The stack that is nothing but the mark <unreadable>.
+[[nodiscard]] StackId unreadable_stack(StackTable& stacks);
+
+}  // namespace sampler

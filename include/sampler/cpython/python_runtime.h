@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "sampler/base/remote_address.h"
+#include "sampler/cpython/layout.h"
+
+namespace sampler {
+
+/// Addresses of the GIL's variables, as trait.gil says; the others are null.
+struct GilAddresses {
+  RemoteAddress state;           ///< the struct, where there is one
+  RemoteAddress locked, last_holder, switch_number, cond, mutex;  ///< the statics of 3.6
+  RemoteAddress current_thread;  ///< _PyThreadState_Current
+  RemoteAddress lock_pointer;    ///< interpreter_lock; null where the file has no such symbol
+};
+
+/// One initialised CPython in the target: where its parts are. `layout` lives in a LayoutCatalog.
+struct PythonRuntime {
+  const Layout* layout = nullptr;
+  RemoteAddress interpreters_head;  ///< of the pointer to the first interpreter state
+  RemoteAddress code_type;          ///< PyCode_Type: what the type of every code object is
+  GilAddresses gil;
+  std::optional<std::uint32_t> tid_offset;  ///< of the kernel's thread number in glibc's struct pthread
+};
+
+}  // namespace sampler

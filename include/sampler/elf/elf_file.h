@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "sampler/base/unique_fd.h"
+
+namespace sampler {
+
+/// A section's place in memory (before relocation) and in the file.
+struct ElfSection {
+  std::string name;
+  std::uint32_t type = 0;
+  std::uint32_t link = 0;
+  std::uint64_t address = 0;
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+};
+
+/// Addresses of symbols before relocation, by name.
+using SymbolAddresses = std::unordered_map<std::string, std::uint64_t>;
+
+/// A 64-bit x86-64 ELF file. It is read with pread(2), never mapped: a file that shrinks while we look is an error and not
+/// a SIGBUS. Every number in it is checked against the file's size before it is used.
+class ElfFile {
+ public:
+  /// Nothing where the file is no 64-bit little-endian x86-64 ELF file with sane headers.
+  [[nodiscard]] static std::optional<ElfFile> open(UniqueFd file);
+
+  /// The first section of that name.
+  [[nodiscard]] const ElfSection* section(std::string_view name) const;
+  /// Those of `names` that are defined, in .dynsym or, where that lacks one, .symtab.
+  [[nodiscard]] SymbolAddresses symbols(std::span<const std::string_view> names) const;
+  /// Bytes of the file that are loaded at `address`; nothing where it loads none there.
+  [[nodiscard]] std::optional<std::vector<std::byte>> bytes_at(std::uint64_t address, std::size_t count) const;
+  /// A section's bytes, at most `limit`; empty where they cannot be read.
+  [[nodiscard]] std::vector<std::byte> contents(const ElfSection& section, std::uint64_t limit) const;
+
+  /// What to add to the file's addresses when its bytes from `file_offset` on are mapped at `start`.
+  [[nodiscard]] std::optional<std::uint64_t> load_bias(std::uint64_t start, std::uint64_t file_offset) const;
+
+ private:
+  struct Segment {
+    std::uint64_t offset = 0;
+    std::uint64_t address = 0;
+    std::uint64_t file_size = 0;
+  };
+
+  ElfFile(UniqueFd file, std::uint64_t size) : file_{std::move(file)}, size_{size} {}
+  [[nodiscard]] bool read_headers();
+  [[nodiscard]] std::vector<std::byte> read(std::uint64_t offset, std::uint64_t count) const;
+  void find_in(const ElfSection& table, std::span<const std::string_view> names, SymbolAddresses& found) const;
+
+  UniqueFd file_;
+  std::uint64_t size_;
+  std::vector<ElfSection> sections_;
+  std::vector<Segment> loads_;
+};
+
+}  // namespace sampler

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sampler/base/ids.h"
+#include "sampler/base/unique_fd.h"
+#include "sampler/memory/remote_memory.h"
+#include "sampler/process/process.h"
+
+namespace sampler {
+
+/// Bytes of the target and where they go.
+struct RemoteRange {
+  RemoteAddress from;
+  std::span<std::byte> into;
+};
+
+/// The memory of a living process by process_vm_readv(2): no stop, no write, no open file of the target.
+class ProcessMemory final : public RemoteMemory {
+ public:
+  /// Throws Error{permission} or Error{no_process} where we may not read it.
+  explicit ProcessMemory(const Process& process);
+
+  Result<void, ReadError> read(RemoteAddress from, std::span<std::byte> into) noexcept override;
+
+  /// Reads all ranges in their order with as few calls as there can be (1,024 ranges each). Ranges that cannot be
+  /// read whole are reported by index in `unread`, which is cleared first; the others are filled.
+  void read_batch(std::span<const RemoteRange> ranges, std::vector<std::uint32_t>& unread) noexcept;
+
+  /// False once the process runs another program (exec) or has ended: the address space this was made for is gone.
+  [[nodiscard]] bool is_same_program() const noexcept;
+
+ private:
+  pid_t pid_;
+  UniqueFd mem_;  // /proc/PID/mem stays with the address space it was opened for
+};
+
+}  // namespace sampler

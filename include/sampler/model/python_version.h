@@ -1,0 +1,21 @@
+#pragma once
+
+#include <compare>
+#include <string>
+
+namespace sampler {
+
+/// A CPython's major.minor: what a layout is made for.
+struct PythonVersion {
+  int major = 0;
+  int minor = 0;
+
+  friend constexpr auto operator<=>(PythonVersion, PythonVersion) noexcept = default;
+};
+
+/// "3.12"
+[[nodiscard]] inline std::string to_string(PythonVersion version) {
+  return std::to_string(version.major) + "." + std::to_string(version.minor);
+}
+
+}  // namespace sampler

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sampler/base/ids.h"
+#include "sampler/base/result.h"
+#include "sampler/base/unique_fd.h"
+#include "sampler/process/maps.h"
+
+namespace sampler {
+
+/// The facts of /proc/PID/stat that we need.
+struct ProcessStat {
+  std::string name;  ///< comm
+  char state = '?';
+  Pid parent{};
+  std::uint64_t flags = 0;  ///< PF_*
+  std::uint64_t start_time = 0;
+};
+
+/// A stat text; nothing where it is not in the kernel's form.
+[[nodiscard]] std::optional<ProcessStat> parse_stat(std::string_view text);
+
+/// The stat of a process or, with `PID/task/TID`, of a thread; nothing once it is gone.
+[[nodiscard]] std::optional<ProcessStat> read_stat(const std::string& pid_or_task);
+
+/// A living process: a number that is used again is never mistaken for it. By pidfd where the kernel has one
+/// (5.3), by its start time where not.
+class Process {
+ public:
+  /// Throws Error{no_process} where there is none, it is a zombie or a kernel thread.
+  explicit Process(Pid pid);
+
+  [[nodiscard]] Pid pid() const noexcept { return pid_; }
+  /// Readable once the process has ended; -1 where the kernel has no pidfd.
+  [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
+  /// False once it has ended, zombies included.
+  [[nodiscard]] bool is_alive() const;
+
+  /// Its file mappings as of now; empty once it has ended or where we may not look.
+  [[nodiscard]] std::vector<FileMapping> file_mappings() const;
+  /// The very file behind a mapping, also where it was deleted or replaced: never one outside the target's root.
+  [[nodiscard]] Result<UniqueFd, int> open_mapping(const FileMapping& mapping) const;
+  [[nodiscard]] std::string proc_path(std::string_view entry) const;
+
+ private:
+  Pid pid_;
+  UniqueFd pidfd_;
+  std::uint64_t start_time_ = 0;
+};
+
+/// The thread of `process` that another tracer holds and that tracer; nothing where nobody traces it.
+struct Tracing {
+  Tid thread{};
+  Pid tracer{};
+};
+[[nodiscard]] std::optional<Tracing> find_tracer(const Process& process);
+
+/// All processes whose parent is `parent`, and theirs, nearest first; at most 4,096.
+[[nodiscard]] std::vector<Pid> descendants(Pid parent);
+
+/// The last number of the NSpid line of /proc/PID/status: its number in its own PID namespace.
+[[nodiscard]] std::optional<std::uint32_t> inner_pid(const Process& process);
+
+}  // namespace sampler

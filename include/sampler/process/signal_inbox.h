@@ -1,0 +1,39 @@
+#pragma once
+
+#include <signal.h>
+
+#include <vector>
+
+#include "sampler/base/unique_fd.h"
+
+namespace sampler {
+
+/// A signal sent to us.
+struct ReceivedSignal {
+  int number = 0;
+  bool from_terminal = false;  ///< the whole foreground group got it, not only we
+};
+
+/// Turns INT, TERM, HUP and QUIT, and apart from them CHLD, into readable file descriptors. HUP stays ignored where
+/// it was (nohup).
+class SignalInbox {
+ public:
+  SignalInbox();
+
+  /// Readable when a signal has come.
+  [[nodiscard]] int fd() const noexcept { return signals_.get(); }
+  /// Readable when a child or a traced thread has changed its state since clear_child_changes().
+  [[nodiscard]] int child_fd() const noexcept { return children_.get(); }
+  [[nodiscard]] std::vector<ReceivedSignal> take();
+  void clear_child_changes();
+
+  /// The mask of before: what a command we start must run with.
+  [[nodiscard]] const sigset_t& original_mask() const noexcept { return original_; }
+
+ private:
+  sigset_t original_{};
+  UniqueFd signals_;
+  UniqueFd children_;
+};
+
+}  // namespace sampler

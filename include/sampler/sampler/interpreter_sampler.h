@@ -1,0 +1,135 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "sampler/cpython/code_cache.h"
+#include "sampler/cpython/frame_walker.h"
+#include "sampler/cpython/gil.h"
+#include "sampler/cpython/thread_lister.h"
+#include "sampler/memory/overlay.h"
+#include "sampler/memory/process_memory.h"
+#include "sampler/process/thread_watch.h"
+#include "sampler/process/tracer.h"
+#include "sampler/sampler/recording.h"
+#include "sampler/sampler/sampling_options.h"
+
+namespace sampler {
+
+/// Takes the samples of one initialised interpreter process: every stack it hands out existed, or is marked.
+///
+/// Under a GIL only its holder can change Python frames. So all threads are read unfrozen in one batch that starts and ends with
+/// the GIL's words: what they say tells which threads could have changed meanwhile, at most two. Those are settled one by
+/// one: a thread that is blocked is proven by the kernel's count of its turns on a CPU, a holder that runs is held still,
+/// and a thread that runs without the GIL is read twice.
+class InterpreterSampler {
+ public:
+  using Clock = std::chrono::steady_clock;
+  /// A stop that has not come after this is given up for the ticks that wait for it.
+  static constexpr std::chrono::milliseconds longest_wait{100};
+  /// How often a reading that changed under us is repeated.
+  static constexpr int most_tries = 4;
+
+  InterpreterSampler(Pid pid, ProcessMemory& memory, const PythonRuntime& runtime, const SamplingOptions& options,
+                     Tracer& tracer, Recording& recording);
+
+  /// One tick. False where the process has ended or runs another program: nothing was counted then.
+  [[nodiscard]] bool tick();
+
+  /// A stop that was pending has come. False where the thread is none that we wait for.
+  bool stop_came(Tid tid, HeldThread held);
+  /// A thread has ended: what waited for it is settled without a sample.
+  void thread_ended(Tid tid);
+  /// The program has ended: ticks that wait for a stop were never asked for.
+  void abandon();
+  /// Fails the ticks that have waited too long.
+  void give_up(Clock::time_point now);
+  /// When give_up() has something to do; nothing while no tick waits.
+  [[nodiscard]] std::optional<Clock::time_point> next_give_up() const;
+
+ private:
+  /// One thread as read at one moment.
+  struct ThreadReading {
+    PythonThread thread;
+    ThreadActivity activity;
+    RawStack stack;
+  };
+  /// All that was read at one moment, with the GIL's state before and after.
+  struct Reading {
+    GilState before, after;
+    std::vector<PythonThread> threads;
+    std::vector<ThreadReading> stacks;
+  };
+  /// Whose stacks one proof is for: that thread's, or, where the GIL's words prove too little (2.7), everyone's.
+  enum class Scope { thread, everyone };
+  /// A tick that waits for a stop.
+  struct Waiting {
+    Ledger::TickId tick;
+    Clock::time_point since;
+  };
+  /// A stop that is still to come, and what to read then.
+  struct PendingStop {
+    PythonThread thread;
+    ThreadActivity activity;
+    Scope scope = Scope::thread;
+    std::vector<Waiting> ticks;
+  };
+  struct Gone {};
+  using Settled = std::variant<std::vector<ThreadReading>, StopPending, Gone, TickFailure>;
+
+  void sample(Ledger::TickId tick);
+  void sample_counted(Ledger::TickId tick, Reading everyone);
+  void sample_uncounted(Ledger::TickId tick, const Reading& everyone);
+  void keep(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity, Scope scope,
+            Settled settled);
+
+  [[nodiscard]] Settled settle(const PythonThread& thread, bool holds_gil, Scope scope);
+  [[nodiscard]] Settled settle_by_stop(const PythonThread& thread, Scope scope);
+  /// These read what a scope asks for; nothing where that is not proven by the GIL's words (everyone) or unreadable.
+  [[nodiscard]] std::optional<std::vector<ThreadReading>> read(const PythonThread& thread, Scope scope);
+  [[nodiscard]] std::optional<std::vector<ThreadReading>> read_twice(const PythonThread& thread, Scope scope);
+  [[nodiscard]] std::optional<std::vector<ThreadReading>> read_held(const PythonThread& thread, Scope scope,
+                                                                    HeldThread held);
+
+  /// Nothing where memory could not be read or the list of threads was damaged. Stacks are those of the wanted threads but
+  /// for `GilState::last_holder` before and after, where the GIL counts its switches.
+  [[nodiscard]] std::optional<Reading> read_everyone();
+  [[nodiscard]] std::optional<GilState> read_gil();
+  [[nodiscard]] bool is_wanted(const ThreadActivity& activity) const;
+  [[nodiscard]] ThreadActivity activity_of(const PythonThread& thread, const GilState& gil);
+
+  void emit(const ThreadReading& reading, std::uint64_t count);
+  void emit_unreadable(const PythonThread& thread, const ThreadActivity& activity);
+  void emit_idle();
+
+  [[nodiscard]] ThreadWatch& watch(Tid tid);
+  [[nodiscard]] std::optional<char> state_of(Tid tid);
+  [[nodiscard]] Overlay& overlay_of(const PythonThread& thread);
+  [[nodiscard]] std::vector<PendingStop>::iterator find_pending(Tid tid);
+  void forget_ended(const std::vector<PythonThread>& threads);
+
+  Pid pid_;
+  ProcessMemory& memory_;
+  PythonRuntime runtime_;
+  SamplingOptions options_;
+  Tracer& tracer_;
+  Recording& recording_;
+
+  GilProbe gil_;
+  GilProbe::Words words_{}, words_after_{};
+  std::vector<RemoteRange> guard_before_, guard_after_;
+  CodeCache codes_;
+  Overlay everyone_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Overlay>> overlays_;  // of threads read one by one
+  std::unordered_map<pid_t, ThreadWatch> watches_;
+  std::vector<PendingStop> pending_;
+  std::vector<ThreadReading> kept_;  // of the tick at work: handed out once the program is known to be the same
+  std::vector<std::uint32_t> unread_;
+};
+
+}  // namespace sampler

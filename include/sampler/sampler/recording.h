@@ -1,0 +1,40 @@
+#pragma once
+
+#include <chrono>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "sampler/model/profile_sink.h"
+#include "sampler/model/stack_table.h"
+#include "sampler/sampler/hold_clock.h"
+#include "sampler/sampler/ledger.h"
+
+namespace sampler {
+
+/// All that a run has gathered: the stacks, the accounts, and the sinks that get each sample.
+class Recording {
+ public:
+  explicit Recording(std::vector<ProfileSink*> sinks) : sinks_{std::move(sinks)} {}
+
+  void begin(const RunInfo& info);
+  void add(const Sample& sample);
+  void count_interrupted_call() noexcept { ++summary_.interrupted_calls; }
+  void count_late_stop() noexcept { ++summary_.late_stops; }
+  /// Of one sample or, for a late stop, of all that it answers.
+  void count_too_deep(std::uint64_t samples) noexcept { summary_.too_deep += samples; }
+  void count_unreadable(std::uint64_t samples) noexcept { summary_.unreadable += samples; }
+
+  StackTable stacks;
+  Ledger ledger;
+  HoldClock held;
+
+  [[nodiscard]] RunSummary summary(std::chrono::nanoseconds elapsed) const;
+
+ private:
+  std::vector<ProfileSink*> sinks_;
+  RunSummary summary_;
+  std::set<std::pair<Pid, Tid>> threads_;
+};
+
+}  // namespace sampler

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "sampler/process/signal_inbox.h"
+#include "sampler/process/tracer.h"
+#include "sampler/sampler/recording.h"
+#include "sampler/sampler/target.h"
+
+namespace sampler {
+
+/// The one loop that drives all targets on one thread: whatever is due next is done next, and nothing in it blocks.
+class Sampler {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// A command that we started: signals are handed on to it instead of ending the run.
+  struct Child {
+    Pid pid{};
+    std::optional<int> exit_status;  ///< of waitpid(2), once it has ended
+  };
+  /// Called from the loop.
+  struct Callbacks {
+    std::function<void(const RunSummary&)> checkpoint;  ///< every few seconds: write what there is
+    std::function<void(const RunSummary&)> progress;    ///< a few times a second; may be empty
+  };
+
+  Sampler(SignalInbox& inbox, Tracer& tracer, Recording& recording)
+      : inbox_{inbox}, tracer_{tracer}, recording_{recording} {}
+
+  void add(std::unique_ptr<Target> target) { targets_.push_back(std::move(target)); }
+  void follow(Pid child) { child_ = Child{child, std::nullopt}; }
+
+  /// Runs until all targets are done or a signal ends it. What callbacks throw ends it too.
+  void run(const Callbacks& callbacks);
+  /// Hands signals on to the command and waits for its end: its status of waitpid(2).
+  int wait_for_child();
+
+  [[nodiscard]] RunSummary summary() const;
+  [[nodiscard]] const std::vector<std::unique_ptr<Target>>& targets() const noexcept { return targets_; }
+
+ private:
+  void wait_until(std::optional<Clock::time_point> moment);
+  void take_signals();
+  void take_child_changes();
+  [[nodiscard]] bool is_over() const;
+  [[nodiscard]] std::optional<Clock::time_point> next_work() const;
+  void call_back(const Callbacks& callbacks, Clock::time_point now);
+
+  SignalInbox& inbox_;
+  Tracer& tracer_;
+  Recording& recording_;
+  std::vector<std::unique_ptr<Target>> targets_;
+  std::optional<Child> child_;
+  bool stop_asked_ = false;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point end_ = start_;
+  Clock::time_point next_checkpoint_;
+  Clock::time_point next_progress_;
+  Clock::time_point last_poll_;
+};
+
+}  // namespace sampler

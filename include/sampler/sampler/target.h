@@ -1,0 +1,72 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "sampler/cpython/layout_catalog.h"
+#include "sampler/cpython/python_runtime.h"
+#include "sampler/memory/process_memory.h"
+#include "sampler/process/process.h"
+#include "sampler/process/tracer.h"
+#include "sampler/sampler/interpreter_sampler.h"
+#include "sampler/sampler/pacer.h"
+#include "sampler/sampler/recording.h"
+#include "sampler/sampler/sampling_options.h"
+
+namespace sampler {
+
+/// One process to sample, with a schedule of its own: it looks for the process's interpreter, samples it, notices when
+/// the process runs another program, and looks again.
+class Target {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// A process that is (or by exec becomes) a Python. Throws Error where there is none or we may not trace it.
+  Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& catalog, Tracer& tracer, Recording& recording);
+
+  /// Finds the interpreter now, waiting at most a second where it is not initialised yet; throws the Error that says why
+  /// there is none.
+  void require_interpreter();
+
+  /// Does what is due: a tick, a look for the interpreter, waits to give up.
+  void work(Clock::time_point now);
+  /// The process has ended, and with it the run.
+  void process_ended();
+  /// When work() is next needed; nothing once is_done().
+  [[nodiscard]] std::optional<Clock::time_point> next_work() const;
+  /// The run is over: the process has ended or the time is up.
+  [[nodiscard]] bool is_done() const noexcept { return is_done_; }
+  /// Still waits for stops that it asked for.
+  [[nodiscard]] bool is_waiting() const { return interpreter_ && interpreter_->next_give_up(); }
+  /// Whether an interpreter was ever found.
+  [[nodiscard]] bool was_found() const noexcept { return pacer_.has_value(); }
+
+  bool stop_came(Tid tid, HeldThread held) { return interpreter_ && interpreter_->stop_came(tid, std::move(held)); }
+  void thread_ended(Tid tid) {
+    if (interpreter_) interpreter_->thread_ended(tid);
+  }
+
+  [[nodiscard]] const Process& process() const noexcept { return process_; }
+  /// The version found last; nothing before.
+  [[nodiscard]] std::optional<PythonVersion> version() const;
+
+ private:
+  [[nodiscard]] bool search();
+  void begin(Clock::time_point now);
+  void lose();
+
+  Process process_;
+  SamplingOptions options_;
+  const LayoutCatalog& catalog_;
+  Tracer& tracer_;
+  Recording& recording_;
+  std::unique_ptr<ProcessMemory> memory_;
+  std::optional<PythonRuntime> runtime_;
+  std::unique_ptr<InterpreterSampler> interpreter_;
+  std::optional<Pacer> pacer_;
+  Clock::time_point next_search_;
+  bool is_done_ = false;
+};
+
+}  // namespace sampler

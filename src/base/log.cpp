@@ -1,0 +1,87 @@
+#include "sampler/base/log.h"
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "sampler/base/error.h"
+
+namespace sampler {
+namespace {
+
+constexpr std::array<std::string_view, 6> layer_names{"process", "memory", "elf", "cpython", "sampler", "cli"};
+constexpr std::array<std::string_view, 4> level_names{"debug", "info", "warning", "error"};
+constexpr std::array spdlog_levels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                   spdlog::level::err};
+
+using Loggers = std::array<std::unique_ptr<spdlog::logger>, layer_names.size()>;
+
+Loggers make_loggers() {
+  const auto sink = std::make_shared<spdlog::sinks::stderr_sink_st>();
+  Loggers loggers;
+  for (std::size_t i = 0; i < loggers.size(); ++i) {
+    loggers[i] = std::make_unique<spdlog::logger>(std::string{layer_names[i]}, sink);
+    loggers[i]->set_level(spdlog::level::warn);
+    loggers[i]->set_pattern("sampler: %n: %v");
+  }
+  return loggers;
+}
+
+Loggers& loggers() {
+  static Loggers instance = make_loggers();
+  return instance;
+}
+
+template <std::size_t N>
+std::optional<std::size_t> index_of(const std::array<std::string_view, N>& names, std::string_view name) {
+  for (std::size_t i = 0; i < N; ++i) {
+    if (names[i] == name) return i;
+  }
+  return std::nullopt;
+}
+
+spdlog::level::level_enum parse_level(std::string_view name) {
+  if (const auto level = index_of(level_names, name)) return spdlog_levels[*level];
+  throw Error{ErrorKind::usage, fmt::format("unknown log level '{}'", name),
+              "use debug, info, warning or error"};
+}
+
+void configure_one(std::string_view item) {
+  const auto equals = item.find('=');
+  if (equals == std::string_view::npos) {
+    const auto level = parse_level(item);
+    for (auto& logger : loggers()) logger->set_level(level);
+    return;
+  }
+  const auto layer = index_of(layer_names, item.substr(0, equals));
+  if (!layer) {
+    throw Error{ErrorKind::usage, fmt::format("unknown log layer '{}'", item.substr(0, equals)),
+                fmt::format("use {}", fmt::join(layer_names, ", "))};
+  }
+  loggers()[*layer]->set_level(parse_level(item.substr(equals + 1)));
+}
+
+}  // namespace
+
+void configure_logging(std::string_view specification) {
+  while (!specification.empty()) {
+    const auto comma = specification.find(',');
+    configure_one(specification.substr(0, comma));
+    specification = comma == std::string_view::npos ? std::string_view{} : specification.substr(comma + 1);
+  }
+}
+
+void silence_logging() {
+  for (auto& logger : loggers()) logger->set_level(spdlog::level::err);
+}
+
+void log(LogLayer layer, LogLevel level, std::string_view text) {
+  loggers()[static_cast<std::size_t>(layer)]->log(spdlog_levels[static_cast<std::size_t>(level)], text);
+}
+
+}  // namespace sampler

@@ -1,0 +1,134 @@
+#include "command_line.h"
+
+#include <fmt/format.h>
+
+#include <string_view>
+
+#include "option_table.h"
+#include "sampler/base/error.h"
+
+namespace sampler {
+namespace {
+
+constexpr std::string_view trace_name = "trace";
+
+std::optional<Command> command_named(std::string_view word) {
+  if (word == "record") return Command::record;
+  if (word == "dump") return Command::dump;
+  return std::nullopt;
+}
+
+[[noreturn]] void fail(const std::string& what, std::string hint) {
+  throw Error{ErrorKind::usage, what, std::move(hint)};
+}
+
+class Splitter {
+ public:
+  explicit Splitter(std::span<const char* const> args) : rest_{args.begin(), args.end()} {}
+
+  CommandLine split() {
+    if (!rest_.empty()) line_.command = command_named(rest_.front());
+    if (line_.command) next();
+    while (!rest_.empty() && line_.trace_marker.empty()) take(next());
+    return std::move(line_);
+  }
+
+ private:
+  std::string_view next() {
+    const auto arg = rest_.front();
+    rest_.erase(rest_.begin());
+    return arg;
+  }
+
+  void take(std::string_view arg) {
+    if (arg == "--") {
+      take_command(arg);
+    } else if (arg.starts_with("--")) {
+      take_long(arg);
+    } else if (arg.starts_with('-') && arg.size() > 1) {
+      take_cluster(arg.substr(1));
+    } else {
+      line_.words.emplace_back(arg);
+    }
+  }
+
+  void take_long(std::string_view arg) {
+    const auto equals = arg.find('=');
+    const auto spelling = arg.substr(0, equals);
+    const bool has_value = equals != std::string_view::npos;
+    const auto* const option = option_named(spelling.substr(2));
+    if (has_value && option != nullptr && (!option->takes_value() || option->name == trace_name)) {
+      fail(fmt::format("{} takes no value after '='", spelling), "see sampler --help");
+    }
+    if (option == nullptr || !option->takes_value()) {
+      line_.options.emplace_back(arg);
+    } else if (option->name == trace_name) {
+      take_command(spelling);
+    } else {
+      add_value(*option, spelling, has_value ? arg.substr(equals + 1) : value_for(*option, spelling));
+    }
+  }
+
+  void take_cluster(std::string_view letters) {
+    while (!letters.empty()) {
+      const auto spelling = fmt::format("-{}", letters.front());
+      const auto* const option = option_with_letter(letters.front());
+      letters.remove_prefix(1);
+      if (option == nullptr)
+        fail(fmt::format("unknown option '{}'", spelling), "sampler --help lists the options");
+      if (!option->takes_value()) {
+        line_.options.push_back(fmt::format("--{}", option->name));
+        continue;
+      }
+      take_letter_with_value(*option, spelling, letters);
+      return;
+    }
+  }
+
+  void take_letter_with_value(const OptionSpec& option, std::string_view spelling,
+                              std::string_view adjacent) {
+    if (option.name != trace_name) {
+      add_value(option, spelling, adjacent.empty() ? value_for(option, spelling) : adjacent);
+    } else if (adjacent.empty()) {
+      take_command(spelling);
+    } else {
+      fail(fmt::format("'{}' follows -t without a space", adjacent),
+           "use -t CMD..., all of it apart from the -t");
+    }
+  }
+
+  std::string_view value_for(const OptionSpec& option, std::string_view spelling) {
+    return rest_.empty() ? missing_value(option, spelling) : next();
+  }
+
+  void add_value(const OptionSpec& option, std::string_view spelling, std::string_view value) {
+    if (value.empty()) missing_value(option, spelling);
+    line_.options.push_back(fmt::format("--{}={}", option.name, value));
+  }
+
+  [[noreturn]] static std::string_view missing_value(const OptionSpec& option, std::string_view spelling) {
+    fail(fmt::format("{} needs a value", spelling),
+         fmt::format("use {} {}: {}", spelling, option.value, option.help));
+  }
+
+  void take_command(std::string_view marker) {
+    line_.trace_marker = marker;
+    if (marker != "--" && !rest_.empty() && rest_.front() == "--") next();
+    if (rest_.empty() || rest_.front().empty()) {
+      fail(fmt::format("no command to run after {}", marker),
+           fmt::format("use sampler {} python app.py", marker));
+    }
+    line_.trace.assign(rest_.begin(), rest_.end());
+  }
+
+  std::vector<std::string_view> rest_;
+  CommandLine line_;
+};
+
+}  // namespace
+
+CommandLine split_command_line(std::span<const char* const> args) {
+  return Splitter{args}.split();
+}
+
+}  // namespace sampler

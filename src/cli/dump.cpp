@@ -1,0 +1,61 @@
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <memory>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/dump_text.h"
+#include "cli/summary.h"
+#include "sampler/base/error.h"
+#include "sampler/export/output_file.h"
+#include "sampler/process/signal_inbox.h"
+#include "sampler/sampler/sampler.h"
+
+namespace sampler {
+namespace {
+
+/// Keeps the one sample of each thread.
+class DumpSink final : public ProfileSink {
+ public:
+  explicit DumpSink(const FormatOptions& options) : options_{options} {}
+
+  void begin(const RunInfo& info) override { info_ = info; }
+  void add(const Sample& sample) override { threads_.push_back({sample.tid, sample.activity, sample.stack}); }
+  void write(std::ostream& out, const RunSummary& /*summary*/, const StackTable& stacks) const override {
+    out << dump_text(threads_, stacks, info_, options_);
+  }
+
+ private:
+  FormatOptions options_;
+  RunInfo info_;
+  std::vector<DumpedThread> threads_;
+};
+
+}  // namespace
+
+int run_dump(const Options& options) {
+  ::signal(SIGPIPE, SIG_IGN);
+  OutputFile output{options.output};
+  auto sampling = options.sampling;
+  sampling.duration = std::chrono::nanoseconds{0};
+  sampling.report_activity = true;
+  sampling.report_idle = false;
+
+  DumpSink sink{options.format};
+  SignalInbox inbox;
+  const LayoutCatalog catalog;
+  Recording recording{{&sink}};
+  Tracer tracer;
+  Sampler sampler{inbox, tracer, recording};
+  sampler.add(std::make_unique<Target>(*options.pid, sampling, catalog, tracer, recording));
+  sampler.targets().front()->require_interpreter();
+  sampler.run({});
+
+  const auto summary = sampler.summary();
+  if (summary.samples == 0) throw Error{ErrorKind::no_stack, no_stack_text(summary, sampling.mode)};
+  output.write([&](std::ostream& out) { sink.write(out, summary, recording.stacks); });
+  return 0;
+}
+
+}  // namespace sampler

@@ -1,0 +1,173 @@
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/summary.h"
+#include "sampler/base/error.h"
+#include "sampler/base/log.h"
+#include "sampler/export/format_registry.h"
+#include "sampler/export/output_file.h"
+#include "sampler/process/child.h"
+#include "sampler/process/signal_inbox.h"
+#include "sampler/sampler/sampler.h"
+
+namespace sampler {
+namespace {
+
+// What env(1), nohup(1) and timeout(1) end with.
+constexpr int own_failure = 125;
+constexpr int cannot_execute = 126;
+constexpr int not_found = 127;
+constexpr int signal_base = 128;
+
+void print_error(const std::string& text) { fmt::print(stderr, "sampler: {}\n", text); }
+
+/// The progress line of a terminal: written over itself, and wiped away at the end.
+class ProgressLine {
+ public:
+  ProgressLine(const Options& options, const Sampler& sampler)
+      : options_{options}, sampler_{sampler}, is_shown_{!options.quiet && ::isatty(STDERR_FILENO) == 1} {}
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+  ~ProgressLine() {
+    if (was_written_) fmt::print(stderr, "\r\x1b[K");
+  }
+
+  [[nodiscard]] std::function<void(const RunSummary&)> callback() {
+    if (!is_shown_) return {};
+    return [this](const RunSummary& summary) {
+      const auto pid = sampler_.targets().front()->process().pid();
+      fmt::print(stderr, "\r{}\x1b[K",
+                 progress_text(pid, summary.elapsed, options_.sampling.duration, summary.taken, summary.samples));
+      was_written_ = true;
+    };
+  }
+
+ private:
+  const Options& options_;
+  const Sampler& sampler_;
+  bool is_shown_;
+  bool was_written_ = false;
+};
+
+void warn_of_abi(const Options& options, const Target& target) {
+  const auto version = target.version();
+  if (options.quiet || !options.abi || !version || *options.abi == *version) return;
+  fmt::print(stderr, "sampler: warning: --abi says Python {}, but the process runs {}: --abi is not used\n",
+             to_string(*options.abi), to_string(*version));
+}
+
+/// One run of the record command: what it is made of, in the order of its life.
+class Recorder {
+ public:
+  explicit Recorder(const Options& options)
+      : options_{options},
+        output_{options.output},
+        sink_{format_for_file(options.output).open(options.format)},
+        recording_{{sink_.get()}},
+        sampler_{inbox_, tracer_, recording_} {}
+
+  int attach_and_run() {
+    ::signal(SIGPIPE, SIG_IGN);
+    add_target(*options_.pid);
+    sampler_.targets().front()->require_interpreter();
+    warn_of_abi(options_, *sampler_.targets().front());
+    record();
+    const auto summary = sampler_.summary();
+    if (has_stacks(summary)) return EXIT_SUCCESS;
+    print_error(no_stack_text(summary, options_.sampling.mode));
+    return static_cast<int>(ErrorKind::no_stack);
+  }
+
+  int start_and_run() {
+    const auto child = start();
+    ::signal(SIGPIPE, SIG_IGN);
+    sampler_.follow(child);
+    bool has_failed = !sample(child);
+    const int status = sampler_.wait_for_child();
+    if (WIFSIGNALED(status)) return signal_base + WTERMSIG(status);
+    if (WEXITSTATUS(status) != 0) return WEXITSTATUS(status);
+    return has_failed ? own_failure : EXIT_SUCCESS;
+  }
+
+ private:
+  Pid start() const { return start_command(options_.trace, inbox_.original_mask()); }
+
+  void add_target(Pid pid) {
+    sampler_.add(std::make_unique<Target>(pid, options_.sampling, catalog_, tracer_, recording_));
+  }
+
+  /// Samples the command until it or the time ends. False where nothing could be sampled; the command runs on.
+  bool sample(Pid child) {
+    try {
+      add_target(child);
+      record();
+    } catch (const Error& error) {
+      print_error(error_line(error));
+      return false;
+    }
+    const auto& target = *sampler_.targets().front();
+    if (!target.was_found()) {
+      print_error(fmt::format("the command {} ran no Python that could be sampled; "
+                              "give the command that is the Python itself, or use -p",
+                              options_.trace.front()));
+      return false;
+    }
+    warn_of_abi(options_, target);
+    const auto summary = sampler_.summary();
+    if (!has_stacks(summary)) print_error(no_stack_text(summary, options_.sampling.mode));
+    return true;
+  }
+
+  static bool has_stacks(const RunSummary& summary) { return summary.samples > summary.unreadable; }
+
+  void record() {
+    {
+      ProgressLine progress{options_, sampler_};
+      Sampler::Callbacks callbacks;
+      callbacks.progress = progress.callback();
+      if (output_.rewritable()) callbacks.checkpoint = [this](const RunSummary& summary) { write(summary); };
+      sampler_.run(callbacks);
+    }
+    const auto summary = sampler_.summary();
+    const auto outcome = write(summary);
+    if (!options_.quiet && outcome == WriteOutcome::written) fmt::print(stderr, "{}", summary_text(summary));
+  }
+
+  WriteOutcome write(const RunSummary& summary) {
+    return output_.write([&](std::ostream& out) { sink_->write(out, summary, recording_.stacks); },
+                         [this] { return inbox_.take().empty(); });
+  }
+
+  const Options& options_;
+  OutputFile output_;
+  std::unique_ptr<ProfileSink> sink_;
+  SignalInbox inbox_;
+  LayoutCatalog catalog_;
+  Recording recording_;
+  Tracer tracer_;
+  Sampler sampler_;
+};
+
+}  // namespace
+
+int run_record(const Options& options) {
+  if (options.trace.empty()) return Recorder{options}.attach_and_run();
+  try {
+    return Recorder{options}.start_and_run();
+  } catch (const CommandError& error) {
+    print_error(fmt::format("cannot run {}: {}; check its name and PATH", options.trace.front(), errno_text(error.code)));
+    return error.code == ENOENT ? not_found : cannot_execute;
+  } catch (const Error& error) {
+    print_error(error_line(error));
+    return own_failure;
+  }
+}
+
+}  // namespace sampler

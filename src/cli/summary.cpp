@@ -1,0 +1,142 @@
+#include "summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sampler {
+namespace {
+
+using std::chrono::nanoseconds;
+
+double seconds(nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+std::string counted(std::uint64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string three_digits(double value) {
+  const int decimals = value < 10 ? 2 : value < 100 ? 1 : 0;
+  return fmt::format("{:.{}f}", value, decimals);
+}
+
+std::string line(std::string_view heading, std::string_view text) {
+  return fmt::format("{:<9}{}\n", heading, text);
+}
+
+std::string ticks_line(const RunSummary& summary) {
+  const auto rate =
+      summary.elapsed.count() > 0 ? static_cast<double>(summary.taken) / seconds(summary.elapsed) : 0;
+  return line("ticks", fmt::format("{} asked, {} taken, {} late, {} failed in {} ({:.1f} per second)",
+                                   summary.asked, summary.taken, summary.late, summary.failed_total(),
+                                   time_text(summary.elapsed), rate));
+}
+
+using FailureCount = std::pair<TickFailure, std::uint64_t>;
+
+/// Those that happened, the most frequent first.
+std::vector<FailureCount> failures(const RunSummary& summary) {
+  std::vector<FailureCount> result;
+  for (std::size_t i = 0; i < summary.failed.size(); ++i) {
+    if (summary.failed[i] != 0) result.emplace_back(static_cast<TickFailure>(i), summary.failed[i]);
+  }
+  std::stable_sort(result.begin(), result.end(), [](auto a, auto b) { return a.second > b.second; });
+  return result;
+}
+
+std::string failure_lines(const RunSummary& summary) {
+  std::string text;
+  for (const auto& [failure, count] : failures(summary)) {
+    text += line("", fmt::format("{} failed: {}", count, description(failure)));
+  }
+  return text;
+}
+
+std::string failed_text(const RunSummary& summary) {
+  std::string text;
+  for (const auto& [failure, count] : failures(summary)) {
+    text += fmt::format("{} {} failed, {}", text.empty() ? ":" : ";", count, description(failure));
+  }
+  return text;
+}
+
+std::string samples_line(const RunSummary& summary) {
+  auto text = fmt::format("{} of {}", summary.samples, counted(summary.threads, "thread"));
+  if (summary.too_deep != 0) text += fmt::format(", {} <too deep>", summary.too_deep);
+  if (summary.unreadable != 0) text += fmt::format(", {} <unreadable>", summary.unreadable);
+  return line("samples", text);
+}
+
+std::string stops_line(const RunSummary& summary) {
+  const auto& held = summary.held;
+  if (held.count == 0) return line("stopped", "never");
+  const auto share = summary.elapsed.count() > 0 ? 100 * seconds(held.total) / seconds(summary.elapsed) : 0;
+  return line("stopped",
+              fmt::format("{}: median {}, p99 {}, {} in all, {:.2f} % of the run, as the sampler sees it",
+                          counted(held.count, "time"), time_text(held.median), time_text(held.p99),
+                          time_text(held.total), share));
+}
+
+std::string side_effect_lines(const RunSummary& summary) {
+  std::string text;
+  if (summary.late_stops != 0) text += line("", counted(summary.late_stops, "stop") + " came late");
+  if (summary.interrupted_calls != 0) {
+    text +=
+        line("", counted(summary.interrupted_calls, "system call") + " of the target interrupted (EINTR)");
+  }
+  return text;
+}
+
+std::string_view nothing_seen(Mode mode) noexcept {
+  switch (mode) {
+    case Mode::wall:
+      return "no thread had a Python stack";
+    case Mode::active:
+      return "no thread ran or waited for the GIL; without -x idle threads count too";
+    case Mode::cpu:
+      return "no thread was on a CPU; without --mode cpu idle threads count too";
+    case Mode::gil:
+      return "no thread held the GIL; without -g idle threads count too";
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string summary_text(const RunSummary& summary) {
+  return ticks_line(summary) + failure_lines(summary) + samples_line(summary) + stops_line(summary) +
+         side_effect_lines(summary);
+}
+
+std::string no_stack_text(const RunSummary& summary, Mode mode) {
+  const auto prefix = fmt::format("no stack taken in {}", counted(summary.asked, "tick"));
+  if (summary.asked == 0) return "no stack taken: the run ended before its first tick";
+  if (summary.failed_total() != 0) return prefix + failed_text(summary);
+  if (summary.taken == 0) return prefix + ": all were late; the machine has no CPU to spare";
+  return fmt::format("{}: {}", prefix, nothing_seen(mode));
+}
+
+std::string progress_text(Pid pid, nanoseconds elapsed, std::optional<nanoseconds> duration,
+                          std::uint64_t ticks, std::uint64_t samples) {
+  const auto of = duration ? fmt::format(" of {:g}", seconds(*duration)) : std::string{};
+  auto text = fmt::format("sampling {}: {:.1f}{} s, {}, {}", number(pid), seconds(elapsed), of,
+                          counted(ticks, "tick"), counted(samples, "sample"));
+  constexpr std::size_t longest = 79;  // a wider line would wrap, and "\r" no longer return to its start
+  text.resize(std::min(text.size(), longest));
+  return text;
+}
+
+std::string time_text(nanoseconds time) {
+  const auto value = static_cast<double>(time.count());
+  if (value < 1e3) return fmt::format("{} ns", time.count());
+  if (value < 1e6) return fmt::format("{} us", three_digits(value / 1e3));
+  if (value < 1e9) return fmt::format("{} ms", three_digits(value / 1e6));
+  return fmt::format("{:.1f} s", value / 1e9);
+}
+
+}  // namespace sampler

@@ -1,0 +1,97 @@
+#include "sampler/cpython/code_cache.h"
+
+#include <array>
+#include <cstring>
+
+#include "sampler/cpython/line_table.h"
+
+namespace sampler {
+namespace {
+
+// A table of 3,000 lines takes some 20 KB; beyond this it is not a line table.
+constexpr std::size_t most_line_table_bytes = 16U << 20U;
+
+/// The instruction as line_at wants it: bytes or code units from the start of the code, negative before the first.
+std::int64_t instruction_index(InstructionPointer kind, std::uint64_t instruction, RemoteAddress bytecode) {
+  constexpr std::int64_t unit_bytes = 2;
+  if (kind == InstructionPointer::pointer) {
+    return static_cast<std::int64_t>(instruction - bytecode.value) / unit_bytes;
+  }
+  return static_cast<std::int32_t>(instruction);
+}
+
+template <class T>
+T field_at(std::span<const std::byte> object, Field<T> field) {
+  T value{};
+  if (field.exists() && field.offset + sizeof(T) <= object.size()) {
+    std::memcpy(&value, object.data() + field.offset, sizeof(T));
+  }
+  return value;
+}
+
+}  // namespace
+
+bool CodeObject::contains(std::uint64_t instruction) const noexcept {
+  if (copy_.bytecode.is_null()) return true;
+  // One before the first is a frame that has not started.
+  const auto index = instruction_index(InstructionPointer::pointer, instruction, copy_.bytecode);
+  return index >= -1 && index < copy_.unit_count;
+}
+
+FrameId CodeObject::frame_at(std::uint64_t instruction, const Layout& layout, StackTable& stacks) {
+  const auto [entry, is_new] = frames_.try_emplace(instruction);
+  if (!is_new) return entry->second;
+  if (!texts_) texts_ = {stacks.intern(decode_string(copy_.name)), stacks.intern(decode_string(copy_.file))};
+  const auto index = instruction_index(layout.traits.instruction, instruction, copy_.bytecode);
+  const auto line = line_at(layout.traits.line_table, copy_.line_table, copy_.first_line, index);
+  entry->second = stacks.intern(Frame{FrameKind::python, texts_->first, texts_->second, line.value_or(0)});
+  return entry->second;
+}
+
+void CodeCache::begin_tick() {
+  retired_.clear();
+  if (codes_.size() > most_codes) codes_.clear();
+}
+
+CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
+  auto& known = codes_[address.value];
+  if (known && known->checked_in_ == reading_) return known.get();
+
+  const auto& layout = *runtime_.layout;
+  std::array<std::byte, 512> buffer;
+  if (layout.code.size > buffer.size()) return nullptr;
+  const auto object = std::span{buffer}.first(layout.code.size);
+  if (!memory.read(address, object)) return nullptr;
+  if (field_at(object, layout.object.type) != runtime_.code_type) return nullptr;
+
+  CodeObject::Identity identity;
+  identity.file = field_at(object, layout.code.filename);
+  identity.name = field_at(object, layout.code.qualname.exists() ? layout.code.qualname : layout.code.name);
+  identity.line_table = field_at(object, layout.code.line_table);
+  identity.first_line = field_at(object, layout.code.first_line);
+  identity.version = field_at(object, layout.code.version);
+  if (known && identity.version != 0 && identity == known->identity_) {
+    known->checked_in_ = reading_;
+    return known.get();
+  }
+
+  auto file = copy_string(memory, layout, identity.file);
+  auto name = copy_string(memory, layout, identity.name);
+  auto table = copy_bytes(memory, layout, identity.line_table, most_line_table_bytes);
+  if (!file || !name || !table) return nullptr;
+  CodeCopy copy{std::move(*file), std::move(*name), std::move(*table), identity.first_line, {}, 0};
+  if (layout.code.bytecode.exists()) {
+    copy.bytecode = address + layout.code.bytecode.offset;
+    copy.unit_count = field_at(object, layout.code.unit_count);
+  }
+  if (!known || copy != known->copy_) {
+    if (known) retired_.push_back(std::move(known));
+    known = std::make_unique<CodeObject>();
+    known->copy_ = std::move(copy);
+  }
+  known->identity_ = identity;
+  known->checked_in_ = reading_;
+  return known.get();
+}
+
+}  // namespace sampler

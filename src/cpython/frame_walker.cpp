@@ -1,0 +1,110 @@
+#include "sampler/cpython/frame_walker.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+namespace sampler {
+namespace {
+
+/// The fields of a frame that a walk needs.
+struct FrameFields {
+  RemoteAddress previous;
+  RemoteAddress executable;
+  std::uint64_t instruction = 0;
+  std::uint8_t owner = 0;
+};
+
+/// The bytes of an instruction field: an i32 offset or a pointer.
+std::size_t instruction_size(InstructionPointer kind) {
+  return kind == InstructionPointer::pointer ? sizeof(std::uint64_t) : sizeof(std::int32_t);
+}
+
+std::optional<FrameFields> read_frame(RemoteMemory& memory, const Layout& layout, RemoteAddress address) {
+  std::array<std::byte, 512> buffer;
+  const auto& frame = layout.frame;
+  if (frame.size > buffer.size()) return std::nullopt;
+  if (!memory.read(address, std::span{buffer}.first(frame.size))) return std::nullopt;
+  FrameFields fields;
+  std::memcpy(&fields.previous, buffer.data() + frame.previous.offset, sizeof fields.previous);
+  std::memcpy(&fields.executable, buffer.data() + frame.executable.offset, sizeof fields.executable);
+  std::memcpy(&fields.instruction, buffer.data() + frame.instruction.offset,
+              instruction_size(layout.traits.instruction));
+  if (frame.owner.exists()) std::memcpy(&fields.owner, buffer.data() + frame.owner.offset, sizeof fields.owner);
+  return fields;
+}
+
+/// The innermost frame; null where the thread runs no Python, nothing where it cannot be read.
+std::optional<RemoteAddress> innermost_frame(RemoteMemory& memory, const Layout& layout, RemoteAddress thread) {
+  const auto pointer_at = [&](RemoteAddress at) -> std::optional<RemoteAddress> {
+    const auto value = read_as<RemoteAddress>(memory, at);
+    return value ? std::optional{*value} : std::nullopt;
+  };
+  switch (layout.traits.frame_chain) {
+    case FrameChain::frame_objects:
+      return pointer_at(thread + layout.thread.frame.offset);
+    case FrameChain::direct:
+      return pointer_at(thread + layout.thread.current_frame.offset);
+    case FrameChain::through_cframe: {
+      const auto cframe = pointer_at(thread + layout.thread.cframe.offset);
+      if (!cframe || cframe->is_null()) return cframe;
+      return pointer_at(*cframe + layout.cframe.current_frame.offset);
+    }
+  }
+  return std::nullopt;
+}
+
+FrameId mark(StackTable& stacks, std::string_view text) {
+  return stacks.intern(Frame{FrameKind::mark, stacks.intern(text), stacks.intern(""), 0});
+}
+
+}  // namespace
+
+RawStack walk_frames(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
+                     RemoteAddress thread_state) {
+  const auto& layout = *runtime.layout;
+  RawStack stack;
+  auto next = innermost_frame(memory, layout, thread_state);
+  if (!next) stack.end = StackEnd::unreadable;
+  // Trampolines are no frames of the stack, so the steps are bounded apart from it.
+  for (std::size_t steps = 0; next && !next->is_null(); ++steps) {
+    if (steps >= 2 * most_frames || stack.frames.size() >= most_frames) {
+      stack.end = StackEnd::too_deep;
+      break;
+    }
+    const auto frame = read_frame(memory, layout, *next);
+    if (!frame) {
+      stack.end = StackEnd::unreadable;
+      break;
+    }
+    if (frame->owner < layout.traits.first_trampoline_owner) {
+      auto* code = codes.find(memory, frame->executable.without_tag(layout.traits.executable_tag_mask));
+      if (code == nullptr || !code->contains(frame->instruction)) {
+        stack.end = StackEnd::unreadable;
+        break;
+      }
+      stack.frames.push_back({*next, code, frame->instruction});
+    }
+    next = frame->previous;
+  }
+  return stack;
+}
+
+StackId decode_stack(const RawStack& stack, const Layout& layout, StackTable& stacks) {
+  auto id = StackId::empty;
+  switch (stack.end) {
+    case StackEnd::complete: break;
+    case StackEnd::too_deep: id = stacks.push(id, mark(stacks, "<too deep>")); break;
+    case StackEnd::unreadable: id = unreadable_stack(stacks); break;
+  }
+  for (auto frame = stack.frames.rbegin(); frame != stack.frames.rend(); ++frame) {
+    id = stacks.push(id, frame->code->frame_at(frame->instruction, layout, stacks));
+  }
+  return id;
+}
+
+StackId unreadable_stack(StackTable& stacks) { return stacks.push(StackId::empty, mark(stacks, "<unreadable>")); }
+
+}  // namespace sampler

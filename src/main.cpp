@@ -1,0 +1,56 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <string_view>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "sampler/base/error.h"
+#include "sampler/base/log.h"
+#include "sampler/cpython/layout_catalog.h"
+
+namespace {
+
+using namespace sampler;
+
+int run(std::span<const char* const> arguments) {
+  const auto options = parse_options(arguments);
+  if (options.help) {
+    fmt::print("{}", help_text());
+    return 0;
+  }
+  if (options.version) {
+    fmt::print("{}", version_text(LayoutCatalog{}.versions()));
+    return 0;
+  }
+  if (!options.log.empty()) configure_logging(options.log);
+  if (options.quiet) silence_logging();
+  return options.command == Command::dump ? run_dump(options) : run_record(options);
+}
+
+/// With a command to run, its status is ours, so our own failures are those of env(1).
+int failure_status(std::span<const char* const> arguments, ErrorKind kind) {
+  constexpr int own_failure = 125;
+  const bool runs_command = std::any_of(arguments.begin(), arguments.end(), [](std::string_view word) {
+    return word == "-t" || word == "--trace" || word == "--";
+  });
+  return runs_command ? own_failure : static_cast<int>(kind);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<const char*> arguments(argv + std::min(argc, 1), argv + argc);
+  try {
+    return run(arguments);
+  } catch (const Error& error) {
+    fmt::print(stderr, "sampler: {}\n", error_line(error));
+    return failure_status(arguments, error.kind());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "sampler: internal error: {}; please report it\n", error.what());
+    return failure_status(arguments, ErrorKind::internal);
+  }
+}

@@ -1,0 +1,172 @@
+#include "sampler/process/process.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <memory>
+
+#include "sampler/base/error.h"
+#include "sampler/base/file.h"
+
+namespace sampler {
+namespace {
+
+constexpr std::uint64_t kernel_thread_flag = 0x00200000;  // PF_KTHREAD, include/linux/sched.h
+
+template <class T>
+std::optional<T> to_number(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end == text.data()) return std::nullopt;
+  return value;
+}
+
+/// The value behind `key` at the start of a line of a status text, without leading white space.
+std::optional<std::string_view> status_value(std::string_view text, std::string_view key) {
+  auto at = text.find(key);
+  while (at != std::string_view::npos && at != 0 && text[at - 1] != '\n') at = text.find(key, at + 1);
+  if (at == std::string_view::npos) return std::nullopt;
+  auto value = text.substr(at + key.size());
+  value = value.substr(0, value.find('\n'));
+  value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
+  return value;
+}
+
+/// Calls `visit(number)` for each entry of a directory that is a number.
+template <class Visit>
+void for_each_number(const std::string& directory, Visit visit) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries{::opendir(directory.c_str()), ::closedir};
+  if (!entries) return;
+  while (const dirent* entry = ::readdir(entries.get())) {
+    if (const auto number = to_number<pid_t>(static_cast<const char*>(entry->d_name))) visit(*number);
+  }
+}
+
+}  // namespace
+
+std::optional<ProcessStat> parse_stat(std::string_view text) {
+  // "pid (comm) S ppid ...": comm may itself hold spaces and parentheses, so the last ')' ends it.
+  const auto open = text.find('(');
+  const auto close = text.rfind(')');
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open) return std::nullopt;
+  ProcessStat stat;
+  stat.name = text.substr(open + 1, close - open - 1);
+  std::vector<std::string_view> fields;
+  auto rest = text.substr(close + 1);
+  while (!rest.empty()) {
+    rest.remove_prefix(std::min(rest.find_first_not_of(" \n"), rest.size()));
+    const auto end = std::min(rest.find_first_of(" \n"), rest.size());
+    if (end > 0) fields.push_back(rest.substr(0, end));
+    rest.remove_prefix(end);
+  }
+  // proc(5) counts from 1 and pid and comm come before: field n is fields[n - 3].
+  if (fields.size() < 20) return std::nullopt;
+  stat.state = fields[0].front();
+  stat.parent = Pid{to_number<pid_t>(fields[1]).value_or(0)};
+  stat.flags = to_number<std::uint64_t>(fields[6]).value_or(0);
+  stat.start_time = to_number<std::uint64_t>(fields[19]).value_or(0);
+  return stat;
+}
+
+std::optional<ProcessStat> read_stat(const std::string& pid_or_task) {
+  const auto text = read_file(fmt::format("/proc/{}/stat", pid_or_task));
+  if (!text) return std::nullopt;
+  return parse_stat(*text);
+}
+
+Process::Process(Pid pid) : pid_{pid} {
+  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, number(pid), 0));
+  if (fd >= 0) pidfd_ = UniqueFd{fd};
+  // The pidfd comes first: a stat read while it lives is of the same process.
+  const auto stat = read_stat(std::to_string(number(pid)));
+  if (!stat) {
+    throw Error{ErrorKind::no_process, fmt::format("no process {}", number(pid)),
+                "it may have ended; look for it with: pgrep -a python"};
+  }
+  if (stat->state == 'Z' || stat->state == 'X') {
+    throw Error{ErrorKind::no_process, fmt::format("process {} ({}) has ended and is a zombie", number(pid), stat->name),
+                fmt::format("its parent {} has not waited for it; profile a living process", number(stat->parent))};
+  }
+  if ((stat->flags & kernel_thread_flag) != 0) {
+    throw Error{ErrorKind::not_python, fmt::format("process {} ({}) is a kernel thread", number(pid), stat->name),
+                "give the number of a Python process; pgrep -a python lists them"};
+  }
+  start_time_ = stat->start_time;
+}
+
+bool Process::is_alive() const {
+  if (pidfd_) {
+    pollfd ended{pidfd_.get(), POLLIN, 0};
+    return ::poll(&ended, 1, 0) == 0;
+  }
+  const auto stat = read_stat(std::to_string(number(pid_)));
+  return stat && stat->start_time == start_time_ && stat->state != 'Z' && stat->state != 'X';
+}
+
+std::string Process::proc_path(std::string_view entry) const {
+  return fmt::format("/proc/{}/{}", number(pid_), entry);
+}
+
+std::vector<FileMapping> Process::file_mappings() const {
+  const auto text = read_file(proc_path("maps"));
+  return text ? parse_maps(*text) : std::vector<FileMapping>{};
+}
+
+Result<UniqueFd, int> Process::open_mapping(const FileMapping& mapping) const {
+  // map_files is the file itself, whatever its name leads to now; it needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
+  auto exact = open_file(proc_path(fmt::format("map_files/{:x}-{:x}", mapping.start.value, mapping.end.value)),
+                         O_RDONLY | O_NONBLOCK);
+  if (exact) return exact;
+  auto named = open_file(proc_path("root") + mapping.path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+  if (!named) return Failure{named.error()};
+  struct stat facts {};
+  if (::fstat(named->get(), &facts) != 0) return Failure{errno};
+  if (!S_ISREG(facts.st_mode) || facts.st_ino != mapping.inode) return Failure{ENOENT};
+  return named;
+}
+
+std::optional<Tracing> find_tracer(const Process& process) {
+  std::optional<Tracing> found;
+  for_each_number(process.proc_path("task"), [&](pid_t tid) {
+    const auto status = read_file(process.proc_path(fmt::format("task/{}/status", tid)));
+    if (!status) return;
+    const auto value = status_value(*status, "TracerPid:");
+    const auto tracer = value ? to_number<pid_t>(*value) : std::nullopt;
+    if (tracer.value_or(0) != 0 && !found) found = Tracing{Tid{tid}, Pid{*tracer}};
+  });
+  return found;
+}
+
+std::vector<Pid> descendants(Pid parent) {
+  constexpr std::size_t most = 4096;
+  std::vector<std::pair<Pid, Pid>> parents;  // child, its parent
+  for_each_number("/proc", [&](pid_t pid) {
+    if (const auto stat = read_stat(std::to_string(pid))) parents.emplace_back(Pid{pid}, stat->parent);
+  });
+  std::vector<Pid> found{parent};
+  for (std::size_t next = 0; next < found.size() && found.size() < most; ++next) {
+    for (const auto& [child, its_parent] : parents) {
+      if (its_parent == found[next]) found.push_back(child);
+    }
+  }
+  found.erase(found.begin());
+  return found;
+}
+
+std::optional<std::uint32_t> inner_pid(const Process& process) {
+  const auto status = read_file(process.proc_path("status"));
+  if (!status) return std::nullopt;
+  const auto numbers = status_value(*status, "NSpid:");
+  if (!numbers) return static_cast<std::uint32_t>(number(process.pid()));  // a kernel without PID namespaces
+  return to_number<std::uint32_t>(numbers->substr(numbers->find_last_of("\t ") + 1));
+}
+
+}  // namespace sampler

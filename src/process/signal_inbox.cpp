@@ -1,0 +1,55 @@
+#include "sampler/process/signal_inbox.h"
+
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "sampler/base/error.h"
+
+namespace sampler {
+namespace {
+
+UniqueFd open_signalfd(const sigset_t& set) {
+  UniqueFd file{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+  if (!file) throw Error{ErrorKind::internal, "cannot make a signalfd: " + errno_text(errno)};
+  return file;
+}
+
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;  // NOLINT: sa_handler is a union member
+}
+
+}  // namespace
+
+SignalInbox::SignalInbox() {
+  sigset_t stopping;
+  ::sigemptyset(&stopping);
+  for (const int signal : {SIGINT, SIGTERM, SIGQUIT}) ::sigaddset(&stopping, signal);
+  if (!is_ignored(SIGHUP)) ::sigaddset(&stopping, SIGHUP);
+  sigset_t child;
+  ::sigemptyset(&child);
+  ::sigaddset(&child, SIGCHLD);
+  ::sigprocmask(SIG_BLOCK, &stopping, &original_);
+  ::sigprocmask(SIG_BLOCK, &child, nullptr);
+  signals_ = open_signalfd(stopping);
+  children_ = open_signalfd(child);
+}
+
+std::vector<ReceivedSignal> SignalInbox::take() {
+  std::vector<ReceivedSignal> received;
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    received.push_back({static_cast<int>(info.ssi_signo), info.ssi_code == SI_KERNEL});
+  }
+  return received;
+}
+
+void SignalInbox::clear_child_changes() {
+  signalfd_siginfo info{};
+  while (::read(children_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+  }
+}
+
+}  // namespace sampler

@@ -1,0 +1,74 @@
+#include "sampler/process/thread_watch.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+
+#include "sampler/base/file.h"
+
+namespace sampler {
+namespace {
+
+UniqueFd open_task_file(Pid pid, Tid tid, std::string_view name) {
+  auto file = open_file(fmt::format("/proc/{}/task/{}/{}", number(pid), number(tid), name), O_RDONLY);
+  return file ? std::move(*file) : UniqueFd{};
+}
+
+template <std::size_t N>
+std::string_view read_again(const UniqueFd& file, std::array<char, N>& buffer) {
+  if (!file) return {};
+  const auto got = ::pread(file.get(), buffer.data(), buffer.size(), 0);
+  return got > 0 ? std::string_view{buffer.data(), static_cast<std::size_t>(got)} : std::string_view{};
+}
+
+}  // namespace
+
+std::optional<BlockedCall> parse_blocked_call(std::string_view text) {
+  BlockedCall call;
+  const char* const end = text.data() + text.size();
+  const auto [after_number, error] = std::from_chars(text.data(), end, call.number);
+  if (error != std::errc{} || call.number < 0) return std::nullopt;
+  constexpr std::string_view prefix = " 0x";
+  const std::string_view rest{after_number, static_cast<std::size_t>(end - after_number)};
+  if (!rest.starts_with(prefix)) return std::nullopt;
+  if (std::from_chars(after_number + prefix.size(), end, call.first_argument, 16).ec != std::errc{}) {
+    return std::nullopt;
+  }
+  return call;
+}
+
+ThreadWatch::ThreadWatch(Pid pid, Tid tid)
+    : stat_{open_task_file(pid, tid, "stat")},
+      schedstat_{open_task_file(pid, tid, "schedstat")},
+      syscall_{open_task_file(pid, tid, "syscall")} {}
+
+std::optional<char> ThreadWatch::state() const {
+  std::array<char, 512> buffer;
+  const auto text = read_again(stat_, buffer);
+  const auto close = text.rfind(") ");
+  if (close == std::string_view::npos || close + 2 >= text.size()) return std::nullopt;
+  return text[close + 2];
+}
+
+std::optional<std::uint64_t> ThreadWatch::times_switched_in() const {
+  std::array<char, 128> buffer;
+  auto text = read_again(schedstat_, buffer);
+  while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+  const auto last = text.rfind(' ');
+  if (last == std::string_view::npos) return std::nullopt;
+  std::uint64_t times = 0;
+  if (std::from_chars(text.data() + last + 1, text.data() + text.size(), times).ec != std::errc{}) {
+    return std::nullopt;
+  }
+  return times;
+}
+
+std::optional<BlockedCall> ThreadWatch::blocked_call() const {
+  std::array<char, 256> buffer;
+  return parse_blocked_call(read_again(syscall_, buffer));
+}
+
+}  // namespace sampler

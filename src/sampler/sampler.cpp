@@ -1,0 +1,136 @@
+#include "sampler/sampler/sampler.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <array>
+
+namespace sampler {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto checkpoint_interval = 3s;
+constexpr auto progress_interval = 250ms;
+/// With `--hz max` no wait ever comes: signals are looked at this often all the same.
+constexpr auto longest_without_poll = 1ms;
+
+timespec to_timespec(std::chrono::nanoseconds duration) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
+  return {static_cast<time_t>(seconds.count()), static_cast<long>((duration - seconds).count())};
+}
+
+}  // namespace
+
+void Sampler::run(const Callbacks& callbacks) {
+  ::prctl(PR_SET_TIMERSLACK, 1UL);  // the default 50 us would be added to every wait
+  start_ = Clock::now();
+  next_checkpoint_ = start_ + checkpoint_interval;
+  next_progress_ = start_ + progress_interval;
+  for (;;) {
+    const auto now = Clock::now();
+    for (const auto& target : targets_) target->work(now);
+    if (is_over()) break;
+    call_back(callbacks, now);
+    wait_until(next_work());
+  }
+  end_ = Clock::now();
+  // Ticks that wait for a stop: it comes within 100 ms or is given up.
+  const auto is_waiting = [](const auto& target) { return target->is_waiting(); };
+  while (std::any_of(targets_.begin(), targets_.end(), is_waiting)) {
+    const auto now = Clock::now();
+    wait_until(now + 1ms);
+    for (const auto& target : targets_) {
+      if (target->is_waiting()) target->work(now);
+    }
+  }
+}
+
+bool Sampler::is_over() const {
+  return stop_asked_ ||
+         std::all_of(targets_.begin(), targets_.end(), [](const auto& target) { return target->is_done(); });
+}
+
+std::optional<Sampler::Clock::time_point> Sampler::next_work() const {
+  std::optional<Clock::time_point> next;
+  for (const auto& target : targets_) {
+    const auto at = target->next_work();
+    if (at && (!next || *at < *next)) next = at;
+  }
+  return next;
+}
+
+void Sampler::wait_until(std::optional<Clock::time_point> moment) {
+  const auto now = Clock::now();
+  const auto wait = moment ? std::max<std::chrono::nanoseconds>(*moment - now, 0ns) : progress_interval;
+  if (wait == 0ns && now - last_poll_ < longest_without_poll) return;
+  last_poll_ = now;
+
+  // A negative descriptor is passed over: of a target that is done, or where the kernel has no pidfd.
+  const bool has_children = child_ || tracer_.has_pending();
+  std::vector<pollfd> files{{inbox_.fd(), POLLIN, 0}, {has_children ? inbox_.child_fd() : -1, POLLIN, 0}};
+  for (const auto& target : targets_) {
+    files.push_back({target->is_done() ? -1 : target->process().pidfd(), POLLIN, 0});
+  }
+  const auto timeout = to_timespec(std::min<std::chrono::nanoseconds>(wait, progress_interval));
+  if (::ppoll(files.data(), files.size(), &timeout, nullptr) <= 0) return;
+  take_signals();
+  take_child_changes();
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
+    if (files[i + 2].revents != 0) targets_[i]->process_ended();
+  }
+}
+
+void Sampler::take_signals() {
+  for (const auto& signal : inbox_.take()) {
+    if (!child_) {
+      stop_asked_ = true;
+    } else if (!signal.from_terminal && !child_->exit_status) {
+      ::kill(number(child_->pid), signal.number);
+    }
+  }
+}
+
+void Sampler::take_child_changes() {
+  inbox_.clear_child_changes();
+  for (auto& event : tracer_.collect()) {
+    if (event.held) {
+      for (const auto& target : targets_) {
+        if (target->stop_came(event.tid, std::move(*event.held))) break;
+      }
+      continue;
+    }
+    if (child_ && event.tid == Tid{number(child_->pid)}) child_->exit_status = event.exit_status;
+    for (const auto& target : targets_) target->thread_ended(event.tid);
+  }
+}
+
+int Sampler::wait_for_child() {
+  while (!child_->exit_status) {
+    std::array<pollfd, 2> files{{{inbox_.fd(), POLLIN, 0}, {inbox_.child_fd(), POLLIN, 0}}};
+    take_child_changes();
+    if (child_->exit_status) break;
+    ::ppoll(files.data(), files.size(), nullptr, nullptr);
+    take_signals();
+  }
+  return *child_->exit_status;
+}
+
+void Sampler::call_back(const Callbacks& callbacks, Clock::time_point now) {
+  if (callbacks.checkpoint && now >= next_checkpoint_) {
+    callbacks.checkpoint(recording_.summary(now - start_));
+    // A file that takes long to write is written less often: at most 5 % of the time.
+    const auto took = Clock::now() - now;
+    next_checkpoint_ = Clock::now() + std::max<std::chrono::nanoseconds>(checkpoint_interval, 20 * took);
+  }
+  if (callbacks.progress && now >= next_progress_) {
+    callbacks.progress(recording_.summary(now - start_));
+    next_progress_ = now + progress_interval;
+  }
+}
+
+RunSummary Sampler::summary() const { return recording_.summary(end_ - start_); }
+
+}  // namespace sampler

@@ -1,0 +1,144 @@
+#include "sampler/sampler/target.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <random>
+
+#include "sampler/base/error.h"
+#include "sampler/base/file.h"
+#include "sampler/base/log.h"
+#include "sampler/cpython/runtime_locator.h"
+
+namespace sampler {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How often to look for an interpreter that is still to come: often enough to sample it within one interval.
+std::chrono::nanoseconds search_interval(std::chrono::nanoseconds interval) {
+  return std::clamp<std::chrono::nanoseconds>(interval / 2, 500us, 5ms);
+}
+
+void refuse_if_traced(const Process& process) {
+  const auto tracing = find_tracer(process);
+  if (!tracing) return;
+  const auto tracer = number(tracing->tracer);
+  const auto stat = read_stat(std::to_string(tracer));
+  throw Error{ErrorKind::already_traced,
+              fmt::format("process {} is already traced by process {} ({})", number(process.pid()), tracer,
+                          stat ? stat->name : "ended"),
+              "a thread can have one tracer only: detach it or wait for its end"};
+}
+
+}  // namespace
+
+Target::Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& catalog, Tracer& tracer,
+               Recording& recording)
+    : process_{pid},
+      options_{options},
+      catalog_{catalog},
+      tracer_{tracer},
+      recording_{recording},
+      memory_{std::make_unique<ProcessMemory>(process_)} {
+  refuse_if_traced(process_);
+}
+
+void Target::require_interpreter() {
+  const auto deadline = Clock::now() + 1s;
+  for (;;) {
+    if (!runtime_) {
+      auto located = locate_runtime(process_, catalog_);
+      if (!located) throw Error{located.error()};
+      runtime_ = *located;
+    }
+    if (is_initialised(*memory_, *runtime_)) return;
+    if (Clock::now() > deadline) break;
+    const timespec pause{0, 1'000'000};
+    ::nanosleep(&pause, nullptr);
+  }
+  throw Error{ErrorKind::not_python,
+              fmt::format("process {} has Python {} but no initialised interpreter", number(process_.pid()),
+                          to_string(runtime_->layout->version)),
+              "it is starting or ending; try again in a moment"};
+}
+
+std::optional<PythonVersion> Target::version() const {
+  return runtime_ ? std::optional{runtime_->layout->version} : std::nullopt;
+}
+
+bool Target::search() {
+  if (!memory_->is_same_program()) {
+    // A new program: its memory is another, and so may be our rights to it.
+    runtime_.reset();
+    try {
+      memory_ = std::make_unique<ProcessMemory>(process_);
+    } catch (const Error& error) {
+      log(LogLayer::sampler, LogLevel::debug, error.what());
+      return false;
+    }
+  }
+  if (!runtime_) {
+    const auto located = locate_runtime(process_, catalog_);
+    if (!located) return false;
+    runtime_ = *located;
+  }
+  return is_initialised(*memory_, *runtime_);
+}
+
+void Target::begin(Clock::time_point now) {
+  interpreter_ =
+      std::make_unique<InterpreterSampler>(process_.pid(), *memory_, *runtime_, options_, tracer_, recording_);
+  if (pacer_) return;  // a run that goes on after an exec keeps its schedule
+  pacer_.emplace(now, options_.interval, options_.duration, std::random_device{}());
+  const auto directory = read_link(process_.proc_path("cwd"));
+  recording_.begin(RunInfo{process_.pid(), runtime_->layout->version, directory ? *directory : std::string{}});
+}
+
+void Target::process_ended() {
+  lose();
+  is_done_ = true;
+}
+
+void Target::lose() {
+  if (interpreter_) interpreter_->abandon();
+  interpreter_.reset();
+  runtime_.reset();
+}
+
+void Target::work(Clock::time_point now) {
+  if (interpreter_) interpreter_->give_up(now);
+  if (is_done_) return;
+  if (!interpreter_ && now >= next_search_) {
+    next_search_ = now + search_interval(options_.interval);
+    if (search()) begin(now);
+    if (!interpreter_ && !process_.is_alive()) is_done_ = true;
+  }
+  if (!pacer_) return;
+  const auto due = pacer_->advance(now);
+  recording_.ledger.add_late(due.late);
+  if (due.is_due && interpreter_ && !interpreter_->tick()) {
+    lose();
+    is_done_ = !process_.is_alive();
+  } else if (due.is_due && !interpreter_) {
+    const auto tick = recording_.ledger.open();
+    recording_.ledger.fail(tick, TickFailure::no_interpreter);
+    recording_.ledger.release(tick);
+  }
+  const auto deadline = pacer_->deadline();
+  if (!pacer_->next() && (!deadline || now >= *deadline)) is_done_ = true;
+}
+
+std::optional<Target::Clock::time_point> Target::next_work() const {
+  auto next = interpreter_ ? interpreter_->next_give_up() : std::nullopt;
+  const auto sooner = [&](std::optional<Clock::time_point> at) {
+    if (at && (!next || *at < *next)) next = at;
+  };
+  if (is_done_) return next;
+  if (!interpreter_) sooner(next_search_);
+  if (pacer_) sooner(pacer_->next() ? pacer_->next() : pacer_->deadline());
+  return next;
+}
+
+}  // namespace sampler

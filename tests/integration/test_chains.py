@@ -1,0 +1,125 @@
+"""Every sampled stack is one that could be: two alternating call chains are never seen mixed.
+
+SAMPLER_CHAIN_SAMPLES: how many samples each test at full speed needs (default 100000).
+"""
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness  # noqa: E402
+
+SAMPLES = int(os.environ.get("SAMPLER_CHAIN_SAMPLES", "100000"))
+MAIN = ("<module>", "main")
+THREAD = {"_bootstrap", "_bootstrap_inner", "run", "<lambda>", "__bootstrap", "__bootstrap_inner"}
+LEVEL = re.compile(r"([ab])(\d+)")
+
+
+def bare(name):
+    return name.rsplit(".", 1)[-1]
+
+
+def root_of(names):
+    """The frames above the chain when they are such as the target makes, else None."""
+    root = tuple(bare(name) for name in names)
+    if root == MAIN + ("spin",):
+        return root
+    if root and root[-1] == "spin" and all(name in THREAD for name in root[:-1]) and root[-2] == "<lambda>":
+        return root
+    return None
+
+
+def impossible(stack):
+    """Why this stack cannot have been, or None."""
+    if any(frame.decode() in harness.MARKS for frame in stack.frames):
+        return None  # damaged and says so; counted apart
+    frames = [harness.split_frame(frame) for frame in stack.frames]
+    names = [name for name, _, _ in frames]
+    first = next((index for index, name in enumerate(names) if LEVEL.fullmatch(name)), len(names))
+    if root_of(names[:first]) is None:
+        if names[:2] == list(MAIN) and first == len(names):
+            return None  # the main thread, which listens
+        return "an unknown root"
+    chain = frames[first:]
+    for depth, (name, file, line) in enumerate(chain, 1):
+        letter = chain[0][0][0]
+        if name != "%s%d" % (letter, depth):
+            return "%s at depth %d of chain %s" % (name, depth, letter)
+        if not file.endswith(letter + ".py"):
+            return "%s in file %s" % (name, file)
+        start = 3 * depth - 2
+        if depth < len(chain) and line != start + 2:
+            return "%s calls on line %d" % (name, line)
+        if not start <= line <= start + 2:
+            return "%s on line %d" % (name, line)
+    return None
+
+
+@harness.on_every_interpreter
+class Chains:
+    def collect(self, target, needed, *options):
+        """Runs until `needed` samples of chains are there; returns (samples, asked, failed) after checking each."""
+        samples = asked = failed = marked = 0
+        while samples < needed:
+            run = harness.run_sampler(self, "-p", target.pid, "--full-paths", *options, timeout=60)
+            harness.assert_accounts(self, run)
+            self.assertGreater(run.total, 0, str(run))
+            for stack in run.folded:
+                reason = impossible(stack)
+                if reason:
+                    self.fail("impossible (%s): %r" % (reason, stack))
+                if any(frame.decode() in harness.MARKS for frame in stack.frames):
+                    marked += stack.count
+            samples += sum(stack.count for stack in run.folded if "spin" in [bare(name) for name in stack.names])
+            asked += run.summary.asked
+            failed += run.summary.failed
+        harness.assert_not_held(self, target.pid)
+        self.assertLessEqual(marked, 0.01 * samples, "marked stacks")
+        print("%s: 0 impossible of %d samples, %d of %d ticks failed, %d marked" % (
+            self.id(), samples, failed, asked, marked), file=sys.stderr)
+        return samples, asked, failed
+
+    def start(self, threads):
+        return harness.Target(self, self.interpreter, "chains.py", threads)
+
+    def at_full_speed(self, threads, needed):
+        self.collect(self.start(threads), needed, "--hz", "max", "-s", "4")
+
+    def at_one_kilohertz(self, target):
+        _, asked, failed = self.collect(target, 1, "--hz", "1000", "-s", "3")
+        self.assertEqual(asked, 3000)
+        self.assertLessEqual(failed, 0.01 * asked)
+
+    def test_main_thread_at_full_speed(self):
+        self.at_full_speed(0, SAMPLES)
+
+    def test_one_worker_at_full_speed(self):
+        self.at_full_speed(1, SAMPLES // 4)
+
+    def test_six_workers_at_full_speed(self):
+        self.at_full_speed(6, SAMPLES)
+
+    def test_six_workers_beside_a_busy_machine_at_full_speed(self):
+        target = self.start(6)
+        harness.Hogs(self)
+        self.collect(target, SAMPLES // 4, "--hz", "max", "-s", "4")
+
+    def test_main_thread_at_one_kilohertz(self):
+        self.at_one_kilohertz(self.start(0))
+
+    def test_six_workers_at_one_kilohertz(self):
+        self.at_one_kilohertz(self.start(6))
+
+    def test_main_thread_beside_a_busy_machine_at_one_kilohertz(self):
+        target = self.start(0)
+        harness.Hogs(self)
+        self.at_one_kilohertz(target)
+
+    def test_six_workers_beside_a_busy_machine_at_one_kilohertz(self):
+        target = self.start(6)
+        harness.Hogs(self)
+        self.at_one_kilohertz(target)
+
+
+if __name__ == "__main__":
+    harness.main()

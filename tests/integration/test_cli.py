@@ -1,0 +1,299 @@
+"""The command line: mistakes get one line, a cure and their exit status; the rest does what it says."""
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness  # noqa: E402
+
+NOBODY = 65534
+
+
+class Case:
+    def idle(self, *threads):
+        return harness.Target(self, self.interpreter, "idle.py", *threads)
+
+    def start(self, *command, **popen):
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **popen)
+        self.addCleanup(harness.end, process)
+        return process
+
+    def assert_refused(self, status, *arguments, words=(), program=None, **popen):
+        """One line of what, why and the cure, nothing on stdout, within a second."""
+        run = harness.run_sampler(self, *arguments, expect=status, timeout=10, program=program, **popen)
+        self.assertEqual(run.output, b"", "nothing in place of the error")
+        self.assertRegex(run.errors, r"\Asampler: [^\n]+; [^\n]+\n\Z", "one line of what; the cure")
+        for word in words:
+            self.assertIn(str(word), run.errors)
+        self.assertLess(run.elapsed, 1.5)
+        return run
+
+    def scratch_for_everybody(self):
+        path = harness.scratch(self)
+        os.chmod(path, 0o755)
+        return path
+
+    def sampler_for_everybody(self):
+        path = os.path.join(self.scratch_for_everybody(), "sampler")
+        shutil.copy(harness.sampler_binary(), path)
+        os.chmod(path, 0o755)
+        return path
+
+
+@harness.on_newest
+class Refusals(Case):
+    def test_no_such_process(self):
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        self.assert_refused(harness.NO_PROCESS, "-p", gone.pid, words=[gone.pid])
+
+    def test_a_zombie(self):
+        zombie = self.start("true")
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        self.assert_refused(harness.NO_PROCESS, "-p", zombie.pid, words=[zombie.pid, "zombie"])
+
+    def test_a_kernel_thread(self):
+        if not os.path.exists("/proc/2/comm") or os.path.exists("/proc/2/exe"):
+            self.skipTest("process 2 is no kernel thread here (a PID namespace)")
+        self.assert_refused(harness.NOT_PYTHON, "-p", 2, words=["kernel thread"])
+
+    def test_a_program_that_is_no_python(self):
+        other = self.start("sleep", "100")
+        self.assert_refused(harness.NOT_PYTHON, "-p", other.pid, words=[other.pid, "sleep"])
+
+    def test_a_shell_names_its_python_child(self):
+        shell = subprocess.Popen(
+            ["sh", "-c", '"$0" "$1" sleep; true', self.interpreter.executable,
+             os.path.join(harness.TARGETS, "single.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(harness.end, shell)
+        harness.LineReader(shell.stdout.fileno(), "the shell's child").line()
+        with open("/proc/%d/task/%d/children" % (shell.pid, shell.pid)) as file:
+            child = int(file.read())
+        self.addCleanup(harness.end_stranger, child)
+        self.assert_refused(harness.NOT_PYTHON, "-p", shell.pid, words=[shell.pid, child])
+
+    def test_a_python_that_is_not_known_yet(self):
+        found = glob.glob(os.path.expanduser("~/.pyenv/versions/3.13*/bin/python"))
+        if not found:
+            self.skipTest("no Python 3.13 here")
+        target = harness.Target(self, harness.Interpreter(found[0], (3, 13), False), "idle.py")
+        self.assert_refused(harness.UNSUPPORTED, "-p", target.pid, words=["3.13", "3.12"])
+
+    def test_a_target_that_strace_traces(self):
+        target = self.idle("spin")
+        tracer = self.start("strace", "-f", "-o", "/dev/null", "-p", str(target.pid), stderr=subprocess.DEVNULL)
+        harness.wait_until(lambda: all(status["TracerPid"] == str(tracer.pid)
+                                       for status in harness.tasks(target.pid).values()), 10, "strace traces")
+        self.assert_refused(harness.TRACED, "-p", target.pid, words=[tracer.pid, "strace"])
+
+    def test_a_process_of_another_user(self):
+        self.assertEqual(os.geteuid(), 0, "this test runs as root")
+        target = self.idle()
+        run = self.assert_refused(
+            harness.PERMISSION, "-p", target.pid, words=[target.pid], cwd="/",
+            program=["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups",
+                     "--bounding-set=-all", "--inh-caps=-all", self.sampler_for_everybody()])
+        self.assertRegex(run.errors, r"root|sudo|CAP_SYS_PTRACE")
+
+    def test_an_output_that_cannot_be_written(self):
+        target = self.idle("spin")
+        directory = harness.scratch(self)
+        for path in (os.path.join(directory, "missing", "out"), directory, "/proc/version/x"):
+            with self.subTest(path=path):
+                self.assert_refused(harness.OUTPUT, "-p", target.pid, "-o", path, words=[path])
+        self.assertEqual(os.listdir(directory), [])
+
+    def test_a_full_disk(self):
+        target = self.idle()
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0.1", "-o", "/dev/full", expect=harness.OUTPUT)
+        self.assertRegex(run.errors, "No space left")
+
+    def test_formats_that_are_not_supported_yet(self):
+        target = self.idle()
+        directory = harness.scratch(self)
+        for name in ("out.svg", "out.html", "out.json", "out.pb.gz"):
+            with self.subTest(name=name):
+                run = harness.run_sampler(self, "-p", target.pid, "-s", "0", "-o", os.path.join(directory, name),
+                                          expect=None)
+                self.assertIn(run.status, (harness.USAGE, harness.OUTPUT), str(run))
+                self.assertIn(os.path.splitext(name)[1], run.errors)
+        self.assertEqual(os.listdir(directory), [])
+
+    def test_mistakes_of_usage(self):
+        pid = str(self.idle().pid)
+        for arguments, word in (
+                ([], "-p"), ([pid], "-p"), (["record", pid], "-p"), (["recrod", "-p", pid], "recrod"),
+                (["-p", "abc"], "abc"), (["-p", "0"], "0"), (["-p", "-1"], "-1"), (["-p", "99999999999999"], "999"),
+                (["-p", pid + ".5"], pid), (["-p"], "p"), (["-p", ""], "process id"),
+                (["-p", pid, "-s", "-1"], "-s"), (["-p", pid, "-s", "nan"], "-s"), (["-p", pid, "-s", "abc"], "-s"),
+                (["-p", pid, "-s", "1x"], "-s"), (["-p", pid, "-s", "-inf"], "-s"),
+                (["-p", pid, "-r", "0"], "-r"), (["-p", pid, "-r", "-0.1"], "-r"), (["-p", pid, "-r", "nan"], "-r"),
+                (["-p", pid, "-r", "inf"], "-r"), (["-p", pid, "-r", "100"], "--hz"), (["-p", pid, "-r", ""], "-r"),
+                (["-p", pid, "--hz", "0"], "--hz"), (["-p", pid, "--hz", "-5"], "--hz"),
+                (["-p", pid, "--hz", "fast"], "--hz"), (["-p", pid, "--hz", "nan"], "--hz"),
+                (["-p", pid, "-r", "0.01", "--hz", "100"], "--hz"), (["-p", pid, "-p", pid], "twice"),
+                (["-p", pid, "--unknown"], "--unknown"), (["-p", pid, "--second", "1"], "--second"),
+                (["-p", pid, "-Z"], "Z"), (["-p", pid, "--mode", "some"], "some"),
+                (["-p", pid, "--mode", "wall", "-g"], "contradict"), (["-p", pid, "--style", "x"], "style"),
+                (["-p", pid, "--abi", "elephant"], "elephant"), (["-d", "-p", pid, "-s", "1"], "-s")):
+            with self.subTest(arguments=arguments):
+                self.assert_refused(harness.USAGE, *arguments, words=[word])
+
+
+    def test_a_command_beside_a_process_is_a_failure_of_our_own(self):
+        for marker in ("-t", "--"):
+            with self.subTest(marker=marker):
+                self.assert_refused(125, "-p", self.idle().pid, marker, "true", words=["-p", marker])
+
+
+@harness.on_newest
+class Options(Case):
+    def test_help_and_version(self):
+        for option in ("-h", "--help", "-v", "--version"):
+            with self.subTest(option=option):
+                run = harness.run_sampler(self, option)
+                self.assertRegex(run.output.decode(), r"sampler")
+                self.assertEqual(run.errors, "")
+
+    def test_zero_seconds_are_one_tick(self):
+        run = harness.run_sampler(self, "-p", self.idle().pid, "-s", "0")
+        self.assertEqual((run.summary.asked, run.summary.taken, run.total), (1, 1, 1))
+        self.assertLess(run.elapsed, 1)
+
+    def test_the_deadline_is_wall_time(self):
+        target = self.idle("spin")
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "1.5")
+        self.assertGreaterEqual(run.elapsed, 1.48)
+        self.assertLess(run.elapsed, 2.0)
+        os.kill(target.pid, signal.SIGSTOP)
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "1.5", expect=None)
+        self.assertLess(run.elapsed, 2.0)
+
+    def test_quiet_says_nothing(self):
+        run = harness.run_sampler(self, "-p", self.idle().pid, "-s", "0.1", "-q")
+        self.assertEqual(run.errors, "")
+        self.assertEqual(run.total, 10)
+
+    def test_a_wrong_abi_is_a_warning(self):
+        run = harness.run_sampler(self, "-p", self.idle().pid, "-s", "0", "--abi", "27")
+        self.assertRegex(run.errors, r"27|2\.7")
+        self.assertEqual(run.total, 1)
+
+    def test_standard_error_has_no_progress_line_where_it_is_no_terminal(self):
+        run = harness.run_sampler(self, "-p", self.idle("spin").pid, "-s", "1.2")
+        self.assertNotIn("\r", run.errors)
+
+    def test_a_file_replaces_what_was_there(self):
+        path = os.path.join(harness.scratch(self), "out.samp")
+        with open(path, "w") as file:
+            file.write("old " * 10000)
+        run = harness.run_sampler(self, "-p", self.idle().pid, "-s", "0.1", "-o", path)
+        self.assertEqual(run.output, b"")
+        with open(path, "rb") as file:
+            self.assertEqual(sum(stack.count for stack in harness.parse_folded(file.read())), run.summary.samples)
+        self.assertEqual(os.listdir(os.path.dirname(path)), ["out.samp"])
+
+    def test_a_symlink_stays_and_its_target_is_written(self):
+        directory = harness.scratch(self)
+        path, link = os.path.join(directory, "real"), os.path.join(directory, "link")
+        os.symlink("real", link)
+        harness.run_sampler(self, "-p", self.idle().pid, "-s", "0.1", "-o", link)
+        self.assertEqual(os.readlink(link), "real")
+        with open(path, "rb") as file:
+            self.assertEqual(sum(stack.count for stack in harness.parse_folded(file.read())), 10)
+
+    def test_a_fifo_is_written_once(self):
+        path = os.path.join(harness.scratch(self), "fifo")
+        os.mkfifo(path)
+        reader = self.start("cat", path, stdout=subprocess.PIPE)
+        run = harness.run_sampler(self, "-p", self.idle().pid, "-s", "0.2", "-o", path)
+        output = reader.communicate(timeout=10)[0]
+        self.assertEqual(sum(stack.count for stack in harness.parse_folded(output)), run.summary.samples)
+
+    def test_a_dash_is_standard_output(self):
+        self.assertEqual(harness.run_sampler(self, "-p", self.idle().pid, "-s", "0.1", "-o", "-").total, 10)
+
+    def test_dump_names_every_thread(self):
+        target = self.idle("sleep", "sleep")
+        run = harness.run_sampler(self, "dump", "-p", target.pid)
+        shown = run.output.decode()
+        for name in ("sleep1", "sleep2", "wait_for_commands"):
+            self.assertIn(name, shown)
+        for tid in harness.tasks(target.pid):
+            self.assertIn(str(tid), shown)
+
+    def test_two_samplers_share_a_target(self):
+        target = self.idle("spin", "sleep")
+        samplers = [harness.Sampler(self, "-p", target.pid, "-s", "1.5", "--hz", "1000") for _ in range(2)]
+        for run in [sampler.wait(10) for sampler in samplers]:
+            self.assertEqual(run.status, harness.OK, str(run))
+            harness.assert_accounts(self, run)
+            self.assertGreaterEqual(run.summary.taken, 0.9 * run.summary.asked, str(run))
+        harness.assert_not_held(self, target.pid)
+
+    def test_a_tracer_that_comes_during_the_run_is_counted(self):
+        target = self.idle("spin")
+        sampler = harness.Sampler(self, "-p", target.pid, "-s", "inf", "--hz", "100")
+        sampler.wait_samples()
+        tracer = self.start("strace", "-f", "-e", "trace=none", "-o", "/dev/null", "-p", str(target.pid),
+                            stderr=subprocess.DEVNULL)
+        harness.wait_until(lambda: all(status["TracerPid"] == str(tracer.pid)
+                                       for status in harness.tasks(target.pid).values()), 10, "strace traces")
+        seen = harness.tasks(sampler.pid)[sampler.pid]["voluntary_ctxt_switches"]
+        harness.wait_until(
+            lambda: int(harness.tasks(sampler.pid)[sampler.pid]["voluntary_ctxt_switches"]) > int(seen) + 30,
+            10, "ticks while it is traced")
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait(10)
+        sampler.signal(signal.SIGINT)
+        run = sampler.wait(5)
+        self.assertEqual(run.status, harness.OK, str(run))
+        harness.assert_accounts(self, run)
+        self.assertGreater(run.summary.failed, 0, str(run))
+        harness.assert_not_held(self, target.pid)
+
+
+@harness.on_newest
+class Standalone(Case):
+    def test_it_runs_in_an_empty_root(self):
+        self.assertEqual(os.geteuid(), 0, "this test runs as root")
+        root = harness.scratch(self)
+        shutil.copy(harness.sampler_binary(), os.path.join(root, "sampler"))
+        version = subprocess.run(["chroot", root, "/sampler", "--version"], stdout=subprocess.PIPE, timeout=10, check=True)
+        self.assertIn(b"sampler", version.stdout)
+
+        os.mkdir(os.path.join(root, "proc"))
+        script = 'mount --bind /proc "$0/proc" && exec chroot "$0" /sampler "$@"'
+        target = self.idle("spin")
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0.2", "-o", "/out",
+                                  program=["unshare", "-m", "sh", "-c", script, root])
+        with open(os.path.join(root, "out"), "rb") as file:
+            self.assertEqual(sum(stack.count for stack in harness.parse_folded(file.read())), run.summary.samples)
+        self.assertEqual(sorted(os.listdir(root)), ["out", "proc", "sampler"])
+
+    def test_it_runs_nothing_and_writes_nothing_of_the_target(self):
+        target = self.idle("spin", "sleep")
+        directory = harness.scratch(self)
+        log, path = os.path.join(directory, "log"), os.path.join(directory, "out.samp")
+        harness.run_sampler(
+            self, "-p", target.pid, "-s", "0.3", "-o", path,
+            program=["strace", "-f", "-o", log, "-e",
+                     "trace=open,openat,openat2,creat,execve,execveat,process_vm_writev,ptrace,rename,unlink",
+                     harness.sampler_binary()])
+        with open(log) as file:
+            calls = file.read().splitlines()
+        self.assertEqual(sum("execve" in call for call in calls), 1, "its own start")
+        self.assertFalse([call for call in calls if re.search(r"process_vm_writev|PTRACE_(POKE|SET)", call)])
+        self.assertTrue([call for call in calls if "PTRACE_SEIZE" in call], "it did hold the busy thread")
+        writing = [call for call in calls if re.search(r"O_WRONLY|O_RDWR|O_CREAT|creat\(", call)]
+        self.assertTrue(writing)
+        for call in writing:
+            self.assertIn(directory, call)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,92 @@
+"""What idles is not touched, and the modes keep the threads that they say."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness  # noqa: E402
+
+
+@harness.on_every_interpreter
+class Idle:
+    def test_an_idle_target_is_never_woken(self):
+        target = harness.Target(self, self.interpreter, "idle.py", "sleep", "sleep")
+        self.assertEqual(target.ask("anyone"), "here")
+        asleep = lambda: all(status["State"][0] == "S" for status in harness.tasks(target.pid).values())  # noqa: E731
+        harness.wait_until(asleep, 5, "every thread of the target sleeps")
+
+        def switches():
+            return {tid: (status["voluntary_ctxt_switches"], status["nonvoluntary_ctxt_switches"])
+                    for tid, status in harness.tasks(target.pid).items()}
+        before = switches()
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "1", "--hz", "1000")
+        self.assertEqual(switches(), before)
+        self.assertGreaterEqual(run.summary.taken, 950, str(run))
+        self.assertEqual(run.total, 3 * run.summary.taken, "every thread at every tick")
+        self.assertEqual(target.ask("anyone"), "here")
+
+    def counts(self, target, *options):
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "1", "--hz", "200", "--threads", *options)
+        harness.assert_accounts(self, run)
+        by_tid = {tid: sum(stack.count for stack in stacks)
+                  for tid, stacks in harness.stacks_by_thread(run).items()}
+        names = {tid: name for name, tid in target.facts["tids"].items()}
+        return run, {names.get(tid, "main"): count for tid, count in by_tid.items()}
+
+    def test_wall_keeps_every_thread(self):
+        target = harness.Target(self, self.interpreter, "idle.py", "spin", "sleep")
+        run, counts = self.counts(target, "--mode", "wall")
+        self.assertEqual(counts, dict.fromkeys(("main", "spin1", "sleep2"), run.summary.taken))
+
+    def test_active_keeps_what_runs_and_what_waits_for_the_gil(self):
+        target = harness.Target(self, self.interpreter, "idle.py", "spin", "spin", "sleep")
+        for options in (("--mode", "active"), ("-x",)):
+            with self.subTest(options=options):
+                run, counts = self.counts(target, *options)
+                self.assertEqual(sorted(counts), ["spin1", "spin2"], str(run))
+                for name in ("spin1", "spin2"):
+                    self.assertGreaterEqual(counts[name], 0.9 * run.summary.taken, str(counts))
+
+    def test_cpu_keeps_what_runs(self):
+        target = harness.Target(self, self.interpreter, "idle.py", "spin", "sleep")
+        run, counts = self.counts(target, "--mode", "cpu")
+        self.assertEqual(list(counts), ["spin1"], str(run))
+        self.assertGreaterEqual(counts["spin1"], 0.9 * run.summary.taken)
+
+    def test_gil_keeps_the_holder(self):
+        target = harness.Target(self, self.interpreter, "idle.py", "spin", "spin", "sleep")
+        for options in (("--mode", "gil"), ("-g",), ("-g", "-x")):
+            with self.subTest(options=options):
+                run, counts = self.counts(target, *options)
+                self.assertLessEqual(set(counts), {"spin1", "spin2"}, str(run))
+                self.assertLessEqual(run.total, run.summary.taken, "one holder a tick at most")
+                self.assertGreaterEqual(run.total, 0.9 * run.summary.taken, str(counts))
+                # Both get the GIL: no thread is missing because it is the other's holder.
+                self.assertGreaterEqual(min(counts.get("spin1", 0), counts.get("spin2", 0)), 0.1 * run.total,
+                                        str(counts))
+
+    def test_nobody_holds_the_gil_of_an_idle_target(self):
+        target = harness.Target(self, self.interpreter, "idle.py", "sleep")
+        self.assertEqual(target.ask("anyone"), "here")
+        for options in (("-g",), ("-x",), ("--mode", "cpu")):
+            with self.subTest(options=options):
+                run = harness.run_sampler(self, "-p", target.pid, "-s", "0.3", *options, expect=None)
+                self.assertEqual(run.total, 0, str(run))
+                self.assertIn(run.status, (harness.OK, harness.NO_STACK), str(run))
+
+    def test_a_process_that_never_made_a_thread_has_a_holder(self):
+        target = harness.Target(self, self.interpreter, "single.py", "spin")
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0.5", "--hz", "200", "-g")
+        self.assertEqual({stack.names for stack in run.folded}, {("<module>", "spin")})
+        self.assertGreaterEqual(run.total, 90)
+
+    def test_a_process_that_never_made_a_thread_and_sleeps(self):
+        target = harness.Target(self, self.interpreter, "single.py", "sleep")
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0.2")
+        self.assertEqual({stack.names for stack in run.folded}, {("<module>", "sleep")})
+        self.assertEqual(run.total, run.summary.taken)
+        asleep = harness.run_sampler(self, "-p", target.pid, "-s", "0.2", "-x", expect=None)
+        self.assertEqual(asleep.total, 0, str(asleep))
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,48 @@
+"""Code objects whose addresses recur are never taken for the ones that were there before."""
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness  # noqa: E402
+
+SAMPLES = 10000
+
+
+@harness.on_every_interpreter
+class Reuse:
+    def check(self, stack):
+        """Name, file and line of made code tell the same number. Returns how many samples it was seen in."""
+        for depth, frame in enumerate(stack.frames):
+            name, file, line = harness.split_frame(frame)
+            of_file = re.fullmatch(r"file(\d{6})\.py", file)
+            of_name = re.fullmatch(r"f(\d{6})", name)
+            if not of_file and not of_name:
+                continue
+            self.assertTrue(of_file, repr(stack))
+            first = int(of_file.group(1)) % 1000 + 1
+            if of_name:
+                self.assertEqual(of_name.group(1), of_file.group(1), repr(stack))
+                self.assertIn(line, (first, first + 1), repr(stack))
+            else:
+                self.assertEqual(name, "<module>", repr(stack))
+                self.assertIn(line, (1, first), repr(stack))
+            self.assertEqual(list(stack.names[:depth]), ["<module>", "turn", "once"], repr(stack))
+            self.assertEqual(depth + 1, len(stack.frames), repr(stack))
+            return stack.count
+        return 0
+
+    def test_no_stale_name(self):
+        target = harness.Target(self, self.interpreter, "reuse.py")
+        samples = made = 0
+        while samples < SAMPLES:
+            run = harness.run_sampler(self, "-p", target.pid, "-s", "2", "--hz", "max", "--full-paths")
+            harness.assert_accounts(self, run)
+            made += sum(self.check(stack) for stack in run.folded)
+            samples += run.total
+        print("%s: %d samples, %d of them in made functions" % (self.id(), samples, made), file=sys.stderr)
+        self.assertGreater(made, SAMPLES // 20)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,107 @@
+"""Every thread's stack is what the interpreter says of itself."""
+import collections
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness  # noqa: E402
+
+
+def expected_stacks(target, version):
+    """{tid: [(name, file, line), ...]} root first, as they should read."""
+    return {tid: [(harness.shown(name, version), harness.shown(file, version), line)
+                  for name, file, line in frames] for tid, frames in target.ask("stacks")}
+
+
+@harness.on_every_interpreter
+class Stacks:
+    maxDiff = 4000
+
+    def start(self, *arguments):
+        target = harness.Target(self, self.interpreter, "stacks.py", *arguments, cwd=harness.TARGETS)
+        return target, expected_stacks(target, self.interpreter.version)
+
+    def assert_stack(self, tid, got, expected):
+        if got == expected:
+            return
+        # A stack may be cut where it is deeper than the sampler's limit, marked, with root and leaf kept.
+        if len(expected) > 1001 and b"<too deep>" in got:
+            mark = got.index(b"<too deep>")
+            below = len(got) - mark - 1
+            self.assertEqual(got[:mark], expected[:mark])
+            self.assertEqual(got[mark + 1:], expected[-below:])
+            self.assertGreaterEqual(mark, 1, "the root is kept")
+            self.assertGreaterEqual(below, 1000, "the leaf's part is kept")
+            return
+        for depth, (one, other) in enumerate(zip(got, expected)):
+            self.assertEqual(harness.text(one), harness.text(other), "thread %d, frame %d" % (tid, depth))
+        self.assertEqual(len(got), len(expected), "thread %d: depth" % tid)
+
+    def assert_stacks(self, run, target, expected, form):
+        threads = harness.stacks_by_thread(run)
+        self.assertEqual(sorted(threads), sorted(expected), "threads")
+        for tid, frames in expected.items():
+            self.assertEqual(sum(stack.count for stack in threads[tid]), 1, "one sample of thread %d" % tid)
+            texts = [form(*frame) for frame in frames]
+            got = list(threads[tid][0].frames)
+            if tid == target.facts["helper"]:  # it answered then and listens now: the same callers, another leaf
+                texts = texts[:[name for name, _, _ in frames].index(b"serve") + 1]
+                got = got[:len(texts)]
+            self.assert_stack(tid, got, texts)
+
+    def test_every_thread_stands_where_the_interpreter_says(self):
+        target, expected = self.start()
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0", "--threads", "--full-paths")
+        self.assert_stacks(run, target, expected, harness.frame_text)
+        self.assertEqual(run.summary.threads, len(expected))
+        harness.assert_accounts(self, run)
+        harness.assert_not_held(self, target.pid)
+
+    def test_names_and_files_without_line_numbers(self):
+        target, expected = self.start()
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0", "--threads", "--full-paths", "-n")
+        self.assert_stacks(run, target, expected, lambda name, file, line: harness.frame_text(name, file, None))
+
+    def assert_pyflame_stacks(self, target, expected, form, *options):
+        """Pyflame's style has no frame for the thread: the stacks are compared as a whole."""
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0", "--threads", "--style", "pyflame", *options)
+        got = collections.Counter()
+        for stack in run.folded:
+            got[stack.frames] += stack.count
+        want = collections.Counter(tuple(form(*frame) for frame in frames)
+                                   for tid, frames in expected.items() if tid != target.facts["helper"])
+        deep = [stack for stack in want if len(stack) > 1001]
+        for stack in deep:  # may be cut, see assert_stack
+            del want[stack]
+        self.assertEqual({stack: count for stack, count in want.items() if got[stack] != count}, {})
+        self.assertEqual(sum(got.values()), len(expected))
+
+    def test_pyflame_style(self):
+        target, expected = self.start()
+        self.assert_pyflame_stacks(target, expected, harness.pyflame_text)
+        self.assert_pyflame_stacks(target, expected, lambda name, file, line: file + b":" + name, "-n")
+
+    def test_files_are_shortened_below_the_library_and_the_working_directory(self):
+        target, expected = self.start()
+        library = os.path.dirname(target.facts["library"]).encode() + b"/"
+        here = target.facts["cwd"].encode() + b"/"
+
+        def form(name, file, line):
+            for directory in (library, here):
+                if file.startswith(directory):
+                    file = file[len(directory):]
+                    break
+            return harness.frame_text(name, file, line)
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0", "--threads")
+        self.assert_stacks(run, target, expected, form)
+
+    def test_a_second_run_says_the_same(self):
+        target, expected = self.start("quiet")
+        first = harness.run_sampler(self, "-p", target.pid, "-s", "0", "--threads", "--full-paths")
+        second = harness.run_sampler(self, "-p", target.pid, "-s", "0", "--threads", "--full-paths")
+        self.assertEqual(first.output, second.output)
+        self.assertEqual(len(harness.stacks_by_thread(first)), len(expected))
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,53 @@
+"""Two alternating call chains, 20 deep: a1..a20 and b1..b20. `chains.py 0` runs them in the main thread,
+`chains.py N` in N threads while the main thread listens."""
+import sys
+import threading
+
+import control
+
+DEPTH = 20
+
+
+def source(letter):
+    """Functions of three lines: the leaf part of each stands on lines 1 to 3, a call on line 3."""
+    lines = []
+    for level in range(1, DEPTH + 1):
+        call = "%s%d(y)" % (letter, level + 1) if level < DEPTH else "y"
+        lines += ["def %s%d(x):" % (letter, level), "    y = x + 1", "    return " + call]
+    return "\n".join(lines) + "\n"
+
+
+chains = {}
+exec(compile(source("a"), "a.py", "exec"), chains)
+exec(compile(source("b"), "b.py", "exec"), chains)
+
+
+def spin():
+    a, b = chains["a1"], chains["b1"]
+    while True:
+        a(1)
+        b(1)
+
+
+def start(count):
+    started = []
+    for _ in range(count):
+        event = threading.Event()
+        thread = threading.Thread(target=lambda event=event: (event.set(), spin()))
+        thread.daemon = True
+        thread.start()
+        started.append(event)
+    for event in started:
+        event.wait()
+
+
+def main():
+    count = int(sys.argv[1])
+    start(count)
+    control.ready()
+    if count == 0:
+        spin()
+    control.listen()
+
+
+main()

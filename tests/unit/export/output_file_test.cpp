@@ -1,0 +1,311 @@
+#include "sampler/export/output_file.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <iterator>
+
+#include "catch.h"
+#include "sampler/base/error.h"
+
+namespace sampler {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Directory {
+ public:
+  Directory() {
+    std::string name = (fs::temp_directory_path() / "sampler-test-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+  ~Directory() { fs::remove_all(path_); }
+
+  [[nodiscard]] std::string path(std::string_view name) const { return (path_ / name).string(); }
+  [[nodiscard]] std::ptrdiff_t entries() const { return std::distance(fs::directory_iterator{path_}, {}); }
+
+ private:
+  fs::path path_;
+};
+
+std::string content(const std::string& path) {
+  std::ifstream in{path};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+void fill(const std::string& path, std::string_view text) {
+  std::ofstream{path} << text;
+}
+
+mode_t mode_of(const std::string& path) {
+  struct stat status {};
+  REQUIRE(::stat(path.c_str(), &status) == 0);
+  return status.st_mode & 07777U;
+}
+
+OutputFile::Produce text(std::string_view bytes) {
+  return [bytes](std::ostream& out) { out << bytes; };
+}
+
+template <class Action>
+Error error_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error;
+  }
+  FAIL("nothing was thrown");
+  return Error{ErrorKind::internal, ""};
+}
+
+void check_text(const Error& error, const char* what, const char* hint) {
+  CHECK(error.kind() == ErrorKind::output);
+  CHECK_THAT(error.what(), Catch::Contains(what));
+  CHECK_THAT(error.hint(), Catch::Contains(hint));
+}
+
+}  // namespace
+
+TEST_CASE("a new file is there only once something was written", "[export]") {
+  const Directory directory;
+  OutputFile output{directory.path("out")};
+  CHECK(output.rewritable());
+  CHECK(directory.entries() == 0);
+  CHECK(output.write(text("one\n")) == WriteOutcome::written);
+  CHECK(content(directory.path("out")) == "one\n");
+  CHECK(directory.entries() == 1);
+}
+
+TEST_CASE("a new file has the mode that the umask leaves", "[export]") {
+  const Directory directory;
+  const auto before = ::umask(027);
+  OutputFile{directory.path("out")}.write(text("one\n"));
+  ::umask(before);
+  CHECK(mode_of(directory.path("out")) == 0640);
+}
+
+TEST_CASE("each write replaces the whole file", "[export]") {
+  const Directory directory;
+  OutputFile output{directory.path("out")};
+  output.write(text("a long first text\n"));
+  output.write(text("two\n"));
+  CHECK(content(directory.path("out")) == "two\n");
+}
+
+TEST_CASE("an existing file stays as it is until the first write and keeps its mode", "[export]") {
+  const Directory directory;
+  const auto path = directory.path("out");
+  fill(path, "old\n");
+  REQUIRE(::chmod(path.c_str(), 0604) == 0);
+  OutputFile output{path};
+  CHECK(content(path) == "old\n");
+  output.write(text("new\n"));
+  CHECK(content(path) == "new\n");
+  CHECK(mode_of(path) == 0604);
+}
+
+TEST_CASE("a reader of the old content keeps it whole", "[export]") {
+  const Directory directory;
+  const auto path = directory.path("out");
+  fill(path, "old\n");
+  std::ifstream reader{path};
+  OutputFile{path}.write(text("new\n"));
+  std::string line;
+  std::getline(reader, line);
+  CHECK(line == "old");
+}
+
+TEST_CASE("more than a buffer is written whole", "[export]") {
+  const Directory directory;
+  const std::string big(1'000'000, 'x');
+  OutputFile{directory.path("out")}.write(text(big));
+  CHECK(content(directory.path("out")) == big);
+}
+
+TEST_CASE("of a symlink the target is replaced and the link stays", "[export]") {
+  const Directory directory;
+  fs::create_directory(directory.path("d"));
+  fill(directory.path("d/target"), "old\n");
+  fs::create_symlink("d/target", directory.path("middle"));
+  fs::create_symlink("middle", directory.path("link"));
+  OutputFile{directory.path("link")}.write(text("new\n"));
+  CHECK(content(directory.path("d/target")) == "new\n");
+  CHECK(fs::read_symlink(directory.path("link")) == "middle");
+  CHECK(fs::read_symlink(directory.path("middle")) == "d/target");
+}
+
+TEST_CASE("the target of a dangling symlink is created", "[export]") {
+  const Directory directory;
+  fs::create_symlink(directory.path("target"), directory.path("link"));
+  OutputFile{directory.path("link")}.write(text("new\n"));
+  CHECK(content(directory.path("target")) == "new\n");
+  CHECK(fs::is_symlink(directory.path("link")));
+}
+
+TEST_CASE("a symlink to itself is an error", "[export]") {
+  const Directory directory;
+  fs::create_symlink("link", directory.path("link"));
+  check_text(error_of([&] { OutputFile{directory.path("link")}; }), "Too many levels of symbolic links",
+             "-o");
+}
+
+TEST_CASE("a missing directory is an error that says to create it", "[export]") {
+  const Directory directory;
+  const auto error = error_of([&] { OutputFile{directory.path("none/out")}; });
+  check_text(error, "none/out': No such file or directory", "create the directory");
+  check_text(error, "cannot write", "/none'");
+}
+
+TEST_CASE("a directory is an error that says to name a file in it", "[export]") {
+  const Directory directory;
+  check_text(error_of([&] { OutputFile{directory.path("")}; }), "Is a directory", "out.samp");
+}
+
+TEST_CASE("a file used as a directory is an error", "[export]") {
+  const Directory directory;
+  fill(directory.path("file"), "");
+  check_text(error_of([&] { OutputFile{directory.path("file/out")}; }), "Not a directory", "-o");
+}
+
+TEST_CASE("a name that is too long to be one is an error", "[export]") {
+  const Directory directory;
+  check_text(error_of([&] { OutputFile{directory.path(std::string(300, 'x'))}; }), "File name too long",
+             "-o");
+}
+
+TEST_CASE("the longest name there can be is no error", "[export]") {
+  const Directory directory;
+  const auto path = directory.path(std::string(255, 'x'));
+  OutputFile{path}.write(text("new\n"));
+  CHECK(content(path) == "new\n");
+}
+
+TEST_CASE("a write that fails leaves the last whole content and no temporary file", "[export]") {
+  const Directory directory;
+  const auto path = directory.path("out");
+  OutputFile output{path};
+  output.write(text("whole\n"));
+  CHECK_THROWS_AS(output.write([](std::ostream& out) {
+    out << "half";
+    throw Error{ErrorKind::internal, "half way"};
+  }),
+                  Error);
+  CHECK(content(path) == "whole\n");
+  CHECK(directory.entries() == 1);
+}
+
+TEST_CASE("a file that may not grow further is an error and stays as it was", "[export]") {
+  const Directory directory;
+  const auto path = directory.path("out");
+  OutputFile output{path};
+  output.write(text("whole\n"));
+  // As a full disk: the write itself fails. SIGXFSZ would end the program first.
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const rlimit small{.rlim_cur = 1000, .rlim_max = before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  const std::string big(100'000, 'x');
+  const auto error = error_of([&] { output.write(text(big)); });
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  check_text(error, "File too large", "make room");
+  CHECK(content(path) == "whole\n");
+  CHECK(directory.entries() == 1);
+}
+
+TEST_CASE("a full device is an error that says to make room", "[export]") {
+  OutputFile output{"/dev/full"};
+  CHECK_FALSE(output.rewritable());
+  check_text(error_of([&] { output.write(text("x")); }), "'/dev/full': No space left on device", "make room");
+}
+
+TEST_CASE("a device takes one write", "[export]") {
+  OutputFile output{"/dev/null"};
+  CHECK_FALSE(output.rewritable());
+  CHECK(output.write(text("x")) == WriteOutcome::written);
+}
+
+TEST_CASE("standard output takes one write", "[export]") {
+  CHECK_FALSE(OutputFile{"-"}.rewritable());
+  CHECK_FALSE(OutputFile{""}.rewritable());
+  CHECK_FALSE(OutputFile{"/dev/stdout"}.rewritable());
+}
+
+TEST_CASE("a descriptor named by its path is written, not replaced", "[export]") {
+  std::array<int, 2> pipe_ends{};
+  REQUIRE(::pipe(pipe_ends.data()) == 0);
+  const UniqueFd reader{pipe_ends[0]};
+  const UniqueFd writer{pipe_ends[1]};
+  OutputFile output{"/dev/fd/" + std::to_string(writer.get())};
+  CHECK(output.write(text("one\n")) == WriteOutcome::written);
+  std::array<char, 16> got{};
+  CHECK(::read(reader.get(), got.data(), got.size()) == 4);
+}
+
+TEST_CASE("a descriptor that is not open or only for reading is an error", "[export]") {
+  std::array<int, 2> pipe_ends{};
+  REQUIRE(::pipe(pipe_ends.data()) == 0);
+  const UniqueFd reader{pipe_ends[0]};
+  const UniqueFd writer{pipe_ends[1]};
+  check_text(error_of([&] { OutputFile{"/dev/fd/" + std::to_string(reader.get())}; }), "Bad file descriptor",
+             "-o");
+  check_text(error_of([] { OutputFile{"/dev/fd/12345"}; }), "Bad file descriptor", "-o");
+}
+
+TEST_CASE("a pipe without its reader is closed and no error", "[export]") {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::array<int, 2> pipe_ends{};
+  REQUIRE(::pipe(pipe_ends.data()) == 0);
+  const UniqueFd writer{pipe_ends[1]};
+  ::close(pipe_ends[0]);
+  OutputFile output{"/dev/fd/" + std::to_string(writer.get())};
+  CHECK(output.write(text("one\n")) == WriteOutcome::closed);
+}
+
+TEST_CASE("a pipe that nobody empties is waited for until the caller gives up", "[export]") {
+  std::array<int, 2> pipe_ends{};
+  REQUIRE(::pipe(pipe_ends.data()) == 0);
+  const UniqueFd reader{pipe_ends[0]};
+  const UniqueFd writer{pipe_ends[1]};
+  OutputFile output{"/dev/fd/" + std::to_string(writer.get())};
+  const std::string big(1'000'000, 'x');
+  const auto error = error_of([&] { output.write(text(big), [] { return false; }); });
+  check_text(error, "had to wait for a reader", "reading");
+}
+
+TEST_CASE("a FIFO is opened at the end, for the reader that is waiting", "[export]") {
+  const Directory directory;
+  const auto path = directory.path("fifo");
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  OutputFile output{path};
+  CHECK_FALSE(output.rewritable());
+  auto reader = std::async(std::launch::async, [&] { return content(path); });
+  const std::string big(200'000, 'x');
+  CHECK(output.write(text(big)) == WriteOutcome::written);
+  CHECK(reader.get() == big);
+  CHECK(fs::is_fifo(path));
+}
+
+TEST_CASE("a FIFO that nobody reads is waited for until the caller gives up", "[export]") {
+  const Directory directory;
+  const auto path = directory.path("fifo");
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  OutputFile output{path};
+  int asked = 0;
+  const auto error = error_of([&] { output.write(text("x"), [&] { return ++asked < 3; }); });
+  CHECK(asked == 3);
+  check_text(error, "had to wait for a reader", "flamegraph.pl <");
+}
+
+}  // namespace sampler
