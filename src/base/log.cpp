@@ -14,7 +14,8 @@
 namespace sampler {
 namespace {
 
-constexpr std::array<std::string_view, 6> layer_names{"process", "memory", "elf", "cpython", "sampler", "cli"};
+constexpr std::array<std::string_view, 6> layer_names{"process", "memory",  "elf",
+                                                      "cpython", "sampler", "cli"};
 constexpr std::array<std::string_view, 4> level_names{"debug", "info", "warning", "error"};
 constexpr std::array spdlog_levels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
                                    spdlog::level::err};

@@ -2,6 +2,8 @@
 
 namespace sampler {
 
-std::string_view program_version() noexcept { return SAMPLER_VERSION; }
+std::string_view program_version() noexcept {
+  return SAMPLER_VERSION;
+}
 
 }  // namespace sampler

@@ -31,12 +31,12 @@ std::optional<Pid> parse_pid(std::string_view text) noexcept {
 }
 
 std::optional<PythonVersion> parse_abi(std::string_view text) noexcept {
-  if (text.size() < 2 || text.size() > 3) return std::nullopt;
+  // The major digit, then one or two that do not start with a zero: 27, 36, 312.
+  if (text.size() < 2 || text.size() > 3 || (text.size() == 3 && text[1] == '0')) return std::nullopt;
+  if (text.front() != '3' && text != "26" && text != "27") return std::nullopt;
   const auto major = parse_whole<std::uint8_t>(text.substr(0, 1));
   const auto minor = parse_whole<std::uint8_t>(text.substr(1));
-  if (!major || !minor || (minor < 10) != (text.size() == 2)) return std::nullopt;
-  const bool is_known_series = *major == 3 || text == "26" || text == "27";
-  return is_known_series ? std::optional{PythonVersion{*major, *minor}} : std::nullopt;
+  return major && minor ? std::optional{PythonVersion{*major, *minor}} : std::nullopt;
 }
 
 std::optional<std::chrono::nanoseconds> nanoseconds_of(double seconds) noexcept {

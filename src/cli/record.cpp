@@ -26,7 +26,9 @@ constexpr int cannot_execute = 126;
 constexpr int not_found = 127;
 constexpr int signal_base = 128;
 
-void print_error(const std::string& text) { fmt::print(stderr, "sampler: {}\n", text); }
+void print_error(const std::string& text) {
+  fmt::print(stderr, "sampler: {}\n", text);
+}
 
 /// The progress line of a terminal: written over itself, and wiped away at the end.
 class ProgressLine {
@@ -43,8 +45,9 @@ class ProgressLine {
     if (!is_shown_) return {};
     return [this](const RunSummary& summary) {
       const auto pid = sampler_.targets().front()->process().pid();
-      fmt::print(stderr, "\r{}\x1b[K",
-                 progress_text(pid, summary.elapsed, options_.sampling.duration, summary.taken, summary.samples));
+      fmt::print(
+          stderr, "\r{}\x1b[K",
+          progress_text(pid, summary.elapsed, options_.sampling.duration, summary.taken, summary.samples));
       was_written_ = true;
     };
   }
@@ -103,7 +106,8 @@ class Recorder {
     sampler_.add(std::make_unique<Target>(pid, options_.sampling, catalog_, tracer_, recording_));
   }
 
-  /// Samples the command until it or the time ends. False where nothing could be sampled; the command runs on.
+  /// Samples the command until it or the time ends. False where nothing could be sampled; the command runs
+  /// on.
   bool sample(Pid child) {
     try {
       add_target(child);
@@ -114,9 +118,10 @@ class Recorder {
     }
     const auto& target = *sampler_.targets().front();
     if (!target.was_found()) {
-      print_error(fmt::format("the command {} ran no Python that could be sampled; "
-                              "give the command that is the Python itself, or use -p",
-                              options_.trace.front()));
+      print_error(
+          fmt::format("the command {} ran no Python that could be sampled; "
+                      "give the command that is the Python itself, or use -p",
+                      options_.trace.front()));
       return false;
     }
     warn_of_abi(options_, target);
@@ -137,7 +142,8 @@ class Recorder {
     }
     const auto summary = sampler_.summary();
     const auto outcome = write(summary);
-    if (!options_.quiet && outcome == WriteOutcome::written) fmt::print(stderr, "{}", summary_text(summary));
+    const bool is_told = !options_.quiet && outcome == WriteOutcome::written;
+    if (is_told && sampler_.targets().front()->was_found()) fmt::print(stderr, "{}", summary_text(summary));
   }
 
   WriteOutcome write(const RunSummary& summary) {
@@ -162,7 +168,8 @@ int run_record(const Options& options) {
   try {
     return Recorder{options}.start_and_run();
   } catch (const CommandError& error) {
-    print_error(fmt::format("cannot run {}: {}; check its name and PATH", options.trace.front(), errno_text(error.code)));
+    print_error(fmt::format("cannot run {}: {}; check its name and PATH", options.trace.front(),
+                            errno_text(error.code)));
     return error.code == ENOENT ? not_found : cannot_execute;
   } catch (const Error& error) {
     print_error(error_line(error));

@@ -11,7 +11,8 @@ namespace {
 // A table of 3,000 lines takes some 20 KB; beyond this it is not a line table.
 constexpr std::size_t most_line_table_bytes = 16U << 20U;
 
-/// The instruction as line_at wants it: bytes or code units from the start of the code, negative before the first.
+/// The instruction as line_at wants it: bytes or code units from the start of the code, negative before the
+/// first.
 std::int64_t instruction_index(InstructionPointer kind, std::uint64_t instruction, RemoteAddress bytecode) {
   constexpr std::int64_t unit_bytes = 2;
   if (kind == InstructionPointer::pointer) {

@@ -32,12 +32,14 @@ std::optional<FrameFields> read_frame(RemoteMemory& memory, const Layout& layout
   std::memcpy(&fields.executable, buffer.data() + frame.executable.offset, sizeof fields.executable);
   std::memcpy(&fields.instruction, buffer.data() + frame.instruction.offset,
               instruction_size(layout.traits.instruction));
-  if (frame.owner.exists()) std::memcpy(&fields.owner, buffer.data() + frame.owner.offset, sizeof fields.owner);
+  if (frame.owner.exists())
+    std::memcpy(&fields.owner, buffer.data() + frame.owner.offset, sizeof fields.owner);
   return fields;
 }
 
 /// The innermost frame; null where the thread runs no Python, nothing where it cannot be read.
-std::optional<RemoteAddress> innermost_frame(RemoteMemory& memory, const Layout& layout, RemoteAddress thread) {
+std::optional<RemoteAddress> innermost_frame(RemoteMemory& memory, const Layout& layout,
+                                             RemoteAddress thread) {
   const auto pointer_at = [&](RemoteAddress at) -> std::optional<RemoteAddress> {
     const auto value = read_as<RemoteAddress>(memory, at);
     return value ? std::optional{*value} : std::nullopt;
@@ -95,9 +97,14 @@ RawStack walk_frames(RemoteMemory& memory, const PythonRuntime& runtime, CodeCac
 StackId decode_stack(const RawStack& stack, const Layout& layout, StackTable& stacks) {
   auto id = StackId::empty;
   switch (stack.end) {
-    case StackEnd::complete: break;
-    case StackEnd::too_deep: id = stacks.push(id, mark(stacks, "<too deep>")); break;
-    case StackEnd::unreadable: id = unreadable_stack(stacks); break;
+    case StackEnd::complete:
+      break;
+    case StackEnd::too_deep:
+      id = stacks.push(id, mark(stacks, "<too deep>"));
+      break;
+    case StackEnd::unreadable:
+      id = unreadable_stack(stacks);
+      break;
   }
   for (auto frame = stack.frames.rbegin(); frame != stack.frames.rend(); ++frame) {
     id = stacks.push(id, frame->code->frame_at(frame->instruction, layout, stacks));
@@ -105,6 +112,8 @@ StackId decode_stack(const RawStack& stack, const Layout& layout, StackTable& st
   return id;
 }
 
-StackId unreadable_stack(StackTable& stacks) { return stacks.push(StackId::empty, mark(stacks, "<unreadable>")); }
+StackId unreadable_stack(StackTable& stacks) {
+  return stacks.push(StackId::empty, mark(stacks, "<unreadable>"));
+}
 
 }  // namespace sampler

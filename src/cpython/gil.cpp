@@ -64,7 +64,8 @@ std::vector<RemoteRange> GilProbe::ranges(Words& words) const {
   std::size_t offset = 0;
   words.fill(std::byte{0});
   for (const auto& word : words_) {
-    if (!word.address.is_null()) ranges.push_back({word.address, std::span{words}.subspan(offset, word.size)});
+    if (!word.address.is_null())
+      ranges.push_back({word.address, std::span{words}.subspan(offset, word.size)});
     offset += 8;
   }
   return ranges;

@@ -30,8 +30,8 @@ bool is_python_name(std::string_view path) {
   return name.starts_with("python");
 }
 
-/// The first mapping of each file that may hold an interpreter: those with its name, libraries first, then the
-/// program itself, which may embed one under any name.
+/// The first mapping of each file that may hold an interpreter: those with its name, libraries first, then
+/// the program itself, which may embed one under any name.
 std::vector<FileMapping> candidates(const Process& process, const std::vector<FileMapping>& mappings) {
   const auto exe = read_link(process.proc_path("exe"));
   const auto rank = [&](const FileMapping& mapping) {
@@ -54,7 +54,8 @@ std::optional<LoadedFile> load(const Process& process, const FileMapping& mappin
   auto file = process.open_mapping(mapping);
   if (!file) {
     log(LogLayer::cpython, LogLevel::info,
-        fmt::format("cannot open {} of process {}: {}", mapping.path, number(process.pid()), errno_text(file.error())));
+        fmt::format("cannot open {} of process {}: {}", mapping.path, number(process.pid()),
+                    errno_text(file.error())));
     return std::nullopt;
   }
   auto elf = ElfFile::open(std::move(*file));
@@ -80,8 +81,8 @@ class Symbols {
   std::uint64_t bias_;
 };
 
-/// The interpreter list's head before there was a _PyRuntime: a static variable, so a stripped file names only the function
-/// that loads it.
+/// The interpreter list's head before there was a _PyRuntime: a static variable, so a stripped file names
+/// only the function that loads it.
 RemoteAddress static_interpreters_head(const LoadedFile& file) {
   constexpr std::array<std::string_view, 2> names{"interp_head", "PyInterpreterState_Head"};
   const auto symbols = file.elf.symbols(names);
@@ -102,8 +103,9 @@ RemoteAddress runtime_address(const LoadedFile& file) {
 }
 
 GilAddresses static_gil(const LoadedFile& file) {
-  constexpr std::array<std::string_view, 7> names{"gil_locked", "gil_last_holder", "gil_switch_number", "gil_cond",
-                                                  "gil_mutex", "_PyThreadState_Current", "interpreter_lock"};
+  constexpr std::array<std::string_view, 7> names{
+      "gil_locked", "gil_last_holder",        "gil_switch_number", "gil_cond",
+      "gil_mutex",  "_PyThreadState_Current", "interpreter_lock"};
   const Symbols symbols{file, names};
   GilAddresses gil;
   gil.locked = symbols["gil_locked"];
@@ -126,30 +128,6 @@ RemoteAddress main_interpreter(RemoteMemory& memory, RemoteAddress head, const L
     next = read_as<RemoteAddress>(memory, last + layout.interpreter.next.offset);
   }
   return last;
-}
-
-/// glibc itself publishes, for debuggers, where struct pthread keeps the thread's number: {bits, count, offset}.
-std::optional<std::uint32_t> pthread_tid_offset(const Process& process, const std::vector<FileMapping>& mappings) {
-  constexpr std::array<std::string_view, 1> name{"_thread_db_pthread_tid"};
-  constexpr std::uint32_t tid_bits = 32;
-  constexpr std::uint32_t most = 16384;
-  for (const auto& mapping : mappings) {
-    const auto file_name = base_name(mapping.path);
-    if (!file_name.starts_with("libc.so") && !file_name.starts_with("libc-2") &&
-        !file_name.starts_with("libpthread")) {
-      continue;
-    }
-    const auto file = load(process, mapping);
-    if (!file) continue;
-    const auto symbols = file->elf.symbols(name);
-    if (symbols.empty()) continue;
-    const auto bytes = file->elf.bytes_at(symbols.begin()->second, sizeof(std::array<std::uint32_t, 3>));
-    if (!bytes) continue;
-    std::array<std::uint32_t, 3> descriptor{};
-    std::memcpy(descriptor.data(), bytes->data(), sizeof descriptor);
-    if (descriptor[0] == tid_bits && descriptor[2] < most) return descriptor[2];
-  }
-  return std::nullopt;
 }
 
 /// The addresses that the file alone tells.
@@ -190,9 +168,11 @@ Error not_python(const Process& process) {
   if (!children.empty()) {
     std::vector<pid_t> numbers;
     for (const auto child : children) numbers.push_back(number(child));
-    hint = fmt::format("it has started Python processes: {}; try: sampler -p {}", fmt::join(numbers, ", "), numbers.front());
+    hint = fmt::format("it has started Python processes: {}; try: sampler -p {}", fmt::join(numbers, ", "),
+                       numbers.front());
   }
-  return Error{ErrorKind::not_python, fmt::format("process {} ({}) is not a Python", number(process.pid()), name), hint};
+  return Error{ErrorKind::not_python,
+               fmt::format("process {} ({}) is not a Python", number(process.pid()), name), hint};
 }
 
 }  // namespace
@@ -212,6 +192,31 @@ std::optional<std::uint64_t> loaded_address(std::span<const std::byte> code, std
   return function + end + static_cast<std::uint64_t>(std::int64_t{displacement});
 }
 
+/// glibc itself publishes, for debuggers, where struct pthread keeps the thread's number: {bits, count,
+/// offset}.
+std::optional<std::uint32_t> find_tid_offset(const Process& process) {
+  constexpr std::array<std::string_view, 1> name{"_thread_db_pthread_tid"};
+  constexpr std::uint32_t tid_bits = 32;
+  constexpr std::uint32_t most = 16384;
+  for (const auto& mapping : process.file_mappings()) {
+    const auto file_name = base_name(mapping.path);
+    if (!file_name.starts_with("libc.so") && !file_name.starts_with("libc-2") &&
+        !file_name.starts_with("libpthread")) {
+      continue;
+    }
+    const auto file = load(process, mapping);
+    if (!file) continue;
+    const auto symbols = file->elf.symbols(name);
+    if (symbols.empty()) continue;
+    const auto bytes = file->elf.bytes_at(symbols.begin()->second, sizeof(std::array<std::uint32_t, 3>));
+    if (!bytes) continue;
+    std::array<std::uint32_t, 3> descriptor{};  // bits, count, offset
+    std::memcpy(descriptor.data(), bytes->data(), sizeof descriptor);
+    if (descriptor[0] == tid_bits && descriptor[2] < most) return descriptor[2];
+  }
+  return std::nullopt;
+}
+
 std::vector<Pid> python_descendants(Pid parent) {
   auto found = descendants(parent);
   std::erase_if(found, [](Pid pid) {
@@ -225,20 +230,19 @@ std::vector<Pid> python_descendants(Pid parent) {
 }
 
 Result<PythonRuntime, Error> locate_runtime(const Process& process, const LayoutCatalog& catalog) {
-  const auto mappings = process.file_mappings();
-  for (const auto& mapping : candidates(process, mappings)) {
+  for (const auto& mapping : candidates(process, process.file_mappings())) {
     const auto file = load(process, mapping);
     if (!file || !holds_interpreter(*file)) continue;
     const auto version = detect_version(file->elf, base_name(file->path));
     if (!version) {
-      return Failure{Error{ErrorKind::unsupported_python, fmt::format("cannot tell the Python version of {}", file->path),
+      return Failure{Error{ErrorKind::unsupported_python,
+                           fmt::format("cannot tell the Python version of {}", file->path),
                            "report it with the output of: file " + file->path}};
     }
     try {
-      auto runtime = runtime_in(*file, catalog.find(*version));
-      runtime.tid_offset = pthread_tid_offset(process, mappings);
+      const auto& layout = catalog.find(*version);
       log(LogLayer::cpython, LogLevel::info, fmt::format("Python {} in {}", to_string(*version), file->path));
-      return runtime;
+      return runtime_in(*file, layout);
     } catch (const Error& error) {
       return Failure{error};
     }

@@ -10,7 +10,8 @@ Tid as_tid(std::uint64_t number) {
   return number <= highest_tid ? Tid{static_cast<pid_t>(number)} : Tid{};
 }
 
-/// From glibc's struct pthread, which a fork updates; CPython's own native_thread_id is the parent's after a fork.
+/// From glibc's struct pthread, which a fork updates; CPython's own native_thread_id is the parent's after a
+/// fork.
 Tid tid_of(RemoteMemory& memory, const PythonRuntime& runtime, RemoteAddress state) {
   const auto& layout = runtime.layout->thread;
   if (runtime.tid_offset) {
@@ -24,7 +25,8 @@ Tid tid_of(RemoteMemory& memory, const PythonRuntime& runtime, RemoteAddress sta
   return tid ? as_tid(*tid) : Tid{};
 }
 
-void list_threads_of(RemoteMemory& memory, const PythonRuntime& runtime, RemoteAddress interpreter, ThreadList& list) {
+void list_threads_of(RemoteMemory& memory, const PythonRuntime& runtime, RemoteAddress interpreter,
+                     ThreadList& list) {
   const auto& layout = *runtime.layout;
   auto state = read_as<RemoteAddress>(memory, interpreter + layout.interpreter.threads_head.offset);
   while (state && !state->is_null()) {

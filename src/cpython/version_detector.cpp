@@ -37,7 +37,8 @@ std::optional<PythonVersion> version_in_constants(const ElfFile& file) {
   const auto* section = file.section(".rodata");
   if (section == nullptr) return std::nullopt;
   const auto bytes = file.contents(*section, 64ULL << 20U);
-  const std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};  // NOLINT: bytes as text
+  const std::string_view text{reinterpret_cast<const char*>(bytes.data()),
+                              bytes.size()};  // NOLINT: bytes as text
   std::map<PythonVersion, int> mentions;
   for (auto at = text.find(stem); at != std::string_view::npos; at = text.find(stem, at + 1)) {
     if (const auto version = version_at(text.substr(at + stem.size(), 5))) ++mentions[*version];

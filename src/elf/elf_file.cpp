@@ -12,7 +12,8 @@ namespace sampler {
 namespace {
 
 constexpr std::uint64_t page_mask = 4095;
-// Far above any real interpreter (libpython with full debug information: 15,000 symbols in .dynsym and .symtab).
+// Far above any real interpreter (libpython with full debug information: 15,000 symbols in .dynsym and
+// .symtab).
 constexpr std::uint64_t most_table_bytes = 256ULL << 20U;
 
 /// Element `index` of a table of plain structs in `bytes`; the caller has checked that it lies inside.
@@ -55,7 +56,8 @@ std::vector<std::byte> ElfFile::read(std::uint64_t offset, std::uint64_t count) 
   std::vector<std::byte> bytes(count);
   std::size_t done = 0;
   while (done < count) {
-    const auto got = ::pread(file_.get(), bytes.data() + done, count - done, static_cast<off_t>(offset + done));
+    const auto got =
+        ::pread(file_.get(), bytes.data() + done, count - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return {};
     done += static_cast<std::size_t>(got);

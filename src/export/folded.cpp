@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <memory>
+#include <ostream>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "sampler/export/format_registry.h"
@@ -183,9 +186,10 @@ class FoldedSink final : public ProfileSink {
     for (; !known.contains(static_cast<std::uint32_t>(stack)); stack = stacks.callers(stack))
       unknown.push_back(stack);
     auto node = known.at(static_cast<std::uint32_t>(stack));
-    for (auto next = unknown.rbegin(); next != unknown.rend(); ++next) {
-      node = tree.child(node, texts[static_cast<std::size_t>(stacks.leaf(*next))]);
-      known.emplace(static_cast<std::uint32_t>(*next), node);
+    std::reverse(unknown.begin(), unknown.end());  // clang 14 cannot read g++ 12's reverse_view
+    for (const auto next : unknown) {
+      node = tree.child(node, texts[static_cast<std::size_t>(stacks.leaf(next))]);
+      known.emplace(static_cast<std::uint32_t>(next), node);
     }
     return node;
   }

@@ -25,7 +25,7 @@ std::string neighbour_name(const std::string& target, std::uint32_t random) {
 
 }  // namespace
 
-TemporaryFile::TemporaryFile(const std::string& target) : target_{target} {
+TemporaryFile::TemporaryFile(std::string target) : target_{std::move(target)} {
   create();
   if (!is_open() || copy_attributes()) return;
   const int code = errno;

@@ -10,7 +10,7 @@ class TemporaryFile {
  public:
   /// With the mode, and where allowed the owner, of an existing target. Not open where that failed; errno
   /// says why.
-  explicit TemporaryFile(const std::string& target);
+  explicit TemporaryFile(std::string target);
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
   ~TemporaryFile();

@@ -8,6 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <string>
+#include <string_view>
 
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
@@ -21,6 +24,19 @@ void* as_pointer(RemoteAddress address) {
   return reinterpret_cast<void*>(address.value);  // NOLINT: iovec's type; never dereferenced here
 }
 
+/// Whether the kernel lets us trace any process of our user namespace.
+bool has_ptrace_capability() {
+  constexpr unsigned cap_sys_ptrace = 19;  // linux/capability.h
+  constexpr std::string_view key = "CapEff:\t";
+  const auto status = read_file("/proc/self/status");
+  const auto at = status ? status->find(key) : std::string::npos;
+  if (at == std::string::npos) return false;
+  std::uint64_t capabilities = 0;
+  const char* begin = status->data() + at + key.size();
+  std::from_chars(begin, status->data() + status->size(), capabilities, 16);
+  return ((capabilities >> cap_sys_ptrace) & 1U) != 0;
+}
+
 std::string trace_scope_hint() {
   const auto text = read_file("/proc/sys/kernel/yama/ptrace_scope");
   const char scope = text && !text->empty() ? text->front() : '0';
@@ -28,7 +44,13 @@ std::string trace_scope_hint() {
     return "kernel.yama.ptrace_scope is 1: run as root, or start the program with: sampler -- COMMAND";
   }
   if (scope == '2') return "kernel.yama.ptrace_scope is 2: run as root";
-  if (scope == '3') return "kernel.yama.ptrace_scope is 3: nobody may trace until a reboot with a lower value";
+  if (scope == '3')
+    return "kernel.yama.ptrace_scope is 3: nobody may trace until a reboot with a lower value";
+  if (has_ptrace_capability()) {
+    return "CAP_SYS_PTRACE is there, so a security module (SELinux, AppArmor) or another user namespace "
+           "forbids it: "
+           "run from the host's own namespace";
+  }
   if (::geteuid() == 0) {
     return "root without CAP_SYS_PTRACE: docker run --cap-add=SYS_PTRACE; Kubernetes: "
            "securityContext.capabilities.add: [SYS_PTRACE]";
@@ -42,10 +64,12 @@ UniqueFd open_memory(const Process& process) {
   if (mem) return std::move(*mem);
   const auto pid = number(process.pid());
   if (mem.error() == EACCES || mem.error() == EPERM) {
-    throw Error{ErrorKind::permission, fmt::format("cannot trace process {}: {}", pid, errno_text(mem.error())),
+    throw Error{ErrorKind::permission,
+                fmt::format("cannot trace process {}: {}", pid, errno_text(mem.error())),
                 trace_scope_hint() + "; see docs/ptrace-and-permissions.md"};
   }
-  throw Error{ErrorKind::no_process, fmt::format("cannot open the memory of process {}: {}", pid, errno_text(mem.error())),
+  throw Error{ErrorKind::no_process,
+              fmt::format("cannot open the memory of process {}: {}", pid, errno_text(mem.error())),
               "it may have ended"};
 }
 
@@ -62,7 +86,8 @@ Result<void, ReadError> ProcessMemory::read(RemoteAddress from, std::span<std::b
   return Failure{ReadError{from, static_cast<std::uint32_t>(into.size()), got < 0 ? errno : EFAULT}};
 }
 
-void ProcessMemory::read_batch(std::span<const RemoteRange> ranges, std::vector<std::uint32_t>& unread) noexcept {
+void ProcessMemory::read_batch(std::span<const RemoteRange> ranges,
+                               std::vector<std::uint32_t>& unread) noexcept {
   std::array<iovec, most_ranges_per_call> local;
   std::array<iovec, most_ranges_per_call> remote;
   unread.clear();
@@ -78,7 +103,8 @@ void ProcessMemory::read_batch(std::span<const RemoteRange> ranges, std::vector<
     // The kernel stops at the first address it cannot read: skip that range and go on behind it.
     auto left = got > 0 ? static_cast<std::size_t>(got) : 0;
     std::size_t whole = 0;
-    while (whole < count && ranges[next + whole].into.size() <= left) left -= ranges[next + whole++].into.size();
+    while (whole < count && ranges[next + whole].into.size() <= left)
+      left -= ranges[next + whole++].into.size();
     next += whole;
     if (whole < count) unread.push_back(static_cast<std::uint32_t>(next++));
   }

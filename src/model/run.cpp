@@ -6,12 +6,18 @@ namespace sampler {
 
 const char* description(TickFailure failure) noexcept {
   switch (failure) {
-    case TickFailure::gil_too_busy: return "the GIL changed hands too often";
-    case TickFailure::stop_timed_out: return "the thread did not stop within 100 ms";
-    case TickFailure::already_traced: return "another tracer held the thread";
-    case TickFailure::not_proven: return "a thread without the GIL kept changing";
-    case TickFailure::unreadable: return "the interpreter's memory could not be read";
-    case TickFailure::no_interpreter: return "no initialised Python in the process";
+    case TickFailure::gil_too_busy:
+      return "the GIL changed hands too often";
+    case TickFailure::stop_timed_out:
+      return "the thread did not stop within 100 ms";
+    case TickFailure::already_traced:
+      return "another tracer held the thread";
+    case TickFailure::not_proven:
+      return "a thread without the GIL kept changing";
+    case TickFailure::unreadable:
+      return "the interpreter's memory could not be read";
+    case TickFailure::no_interpreter:
+      return "no initialised Python in the process";
   }
   return "unknown";
 }

@@ -13,14 +13,17 @@ constexpr std::size_t mix(std::size_t seed, std::size_t value) noexcept {
 }  // namespace
 
 std::size_t StackTable::FrameHash::operator()(const Frame& frame) const noexcept {
-  return mix(mix(mix(static_cast<std::size_t>(frame.kind), index(frame.name)), index(frame.file)), frame.line);
+  return mix(mix(mix(static_cast<std::size_t>(frame.kind), index(frame.name)), index(frame.file)),
+             frame.line);
 }
 
 std::size_t StackTable::NodeHash::operator()(const Node& node) const noexcept {
   return mix(index(node.parent), index(node.frame));
 }
 
-StackTable::StackTable() { nodes_.push_back(Node{StackId::empty, FrameId{}}); }
+StackTable::StackTable() {
+  nodes_.push_back(Node{StackId::empty, FrameId{}});
+}
 
 StringId StackTable::intern(std::string_view text) {
   if (const auto known = text_ids_.find(text); known != text_ids_.end()) return known->second;

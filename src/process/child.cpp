@@ -27,11 +27,13 @@ namespace {
 
 Pid start_command(std::span<const std::string> command, const sigset_t& mask) {
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw Error{ErrorKind::internal, "cannot make a pipe: " + errno_text(errno)};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+    throw Error{ErrorKind::internal, "cannot make a pipe: " + errno_text(errno)};
   const UniqueFd read_end{ends[0]};
   UniqueFd write_end{ends[1]};
   std::vector<char*> arguments;
-  for (const auto& word : command) arguments.push_back(const_cast<char*>(word.c_str()));  // NOLINT: execvp's type
+  for (const auto& word : command)
+    arguments.push_back(const_cast<char*>(word.c_str()));  // NOLINT: execvp's type
   arguments.push_back(nullptr);
   const pid_t pid = ::fork();
   if (pid < 0) throw Error{ErrorKind::internal, "cannot start a process: " + errno_text(errno)};

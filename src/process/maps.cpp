@@ -55,6 +55,8 @@ std::vector<FileMapping> parse_maps(std::string_view text) {
   return mappings;
 }
 
-std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+std::string_view base_name(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
 
 }  // namespace sampler

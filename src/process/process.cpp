@@ -92,11 +92,14 @@ Process::Process(Pid pid) : pid_{pid} {
                 "it may have ended; look for it with: pgrep -a python"};
   }
   if (stat->state == 'Z' || stat->state == 'X') {
-    throw Error{ErrorKind::no_process, fmt::format("process {} ({}) has ended and is a zombie", number(pid), stat->name),
-                fmt::format("its parent {} has not waited for it; profile a living process", number(stat->parent))};
+    throw Error{
+        ErrorKind::no_process,
+        fmt::format("process {} ({}) has ended and is a zombie", number(pid), stat->name),
+        fmt::format("its parent {} has not waited for it; profile a living process", number(stat->parent))};
   }
   if ((stat->flags & kernel_thread_flag) != 0) {
-    throw Error{ErrorKind::not_python, fmt::format("process {} ({}) is a kernel thread", number(pid), stat->name),
+    throw Error{ErrorKind::not_python,
+                fmt::format("process {} ({}) is a kernel thread", number(pid), stat->name),
                 "give the number of a Python process; pgrep -a python lists them"};
   }
   start_time_ = stat->start_time;
@@ -121,9 +124,11 @@ std::vector<FileMapping> Process::file_mappings() const {
 }
 
 Result<UniqueFd, int> Process::open_mapping(const FileMapping& mapping) const {
-  // map_files is the file itself, whatever its name leads to now; it needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
-  auto exact = open_file(proc_path(fmt::format("map_files/{:x}-{:x}", mapping.start.value, mapping.end.value)),
-                         O_RDONLY | O_NONBLOCK);
+  // map_files is the file itself, whatever its name leads to now; it needs CAP_SYS_ADMIN or
+  // CAP_CHECKPOINT_RESTORE.
+  auto exact =
+      open_file(proc_path(fmt::format("map_files/{:x}-{:x}", mapping.start.value, mapping.end.value)),
+                O_RDONLY | O_NONBLOCK);
   if (exact) return exact;
   auto named = open_file(proc_path("root") + mapping.path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
   if (!named) return Failure{named.error()};

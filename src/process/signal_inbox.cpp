@@ -18,7 +18,8 @@ UniqueFd open_signalfd(const sigset_t& set) {
 
 bool is_ignored(int signal) {
   struct sigaction action {};
-  return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;  // NOLINT: sa_handler is a union member
+  return ::sigaction(signal, nullptr, &action) == 0 &&
+         action.sa_handler == SIG_IGN;  // NOLINT: sa_handler is a union member
 }
 
 }  // namespace
@@ -26,7 +27,7 @@ bool is_ignored(int signal) {
 SignalInbox::SignalInbox() {
   sigset_t stopping;
   ::sigemptyset(&stopping);
-  for (const int signal : {SIGINT, SIGTERM, SIGQUIT}) ::sigaddset(&stopping, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGQUIT, SIGTSTP}) ::sigaddset(&stopping, signal);
   if (!is_ignored(SIGHUP)) ::sigaddset(&stopping, SIGHUP);
   sigset_t child;
   ::sigemptyset(&child);

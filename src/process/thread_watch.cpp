@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -53,6 +54,21 @@ std::optional<char> ThreadWatch::state() const {
   return text[close + 2];
 }
 
+std::optional<int> ThreadWatch::last_cpu() const {
+  // Field 39 of proc(5); the state behind the name is field 3.
+  constexpr int fields_behind_state = 36;
+  std::array<char, 512> buffer;
+  auto text = read_again(stat_, buffer);
+  text.remove_prefix(std::min(text.rfind(") ") + 2, text.size()));
+  for (int field = 0; field < fields_behind_state; ++field) {
+    text.remove_prefix(std::min(text.find(' '), text.size() - 1) + 1);
+    if (text.empty()) return std::nullopt;
+  }
+  int cpu = 0;
+  if (std::from_chars(text.data(), text.data() + text.size(), cpu).ec != std::errc{}) return std::nullopt;
+  return cpu;
+}
+
 std::optional<std::uint64_t> ThreadWatch::times_switched_in() const {
   std::array<char, 128> buffer;
   auto text = read_again(schedstat_, buffer);
@@ -63,6 +79,8 @@ std::optional<std::uint64_t> ThreadWatch::times_switched_in() const {
   if (std::from_chars(text.data() + last + 1, text.data() + text.size(), times).ec != std::errc{}) {
     return std::nullopt;
   }
+  if (times == 0)
+    return std::nullopt;  // it has run, so this kernel does not count (delayacct off, no schedstats)
   return times;
 }
 

@@ -15,10 +15,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 /// The data argument of ptrace(2) is a pointer that holds a number.
-void* as_data(int signal) { return reinterpret_cast<void*>(static_cast<std::intptr_t>(signal)); }  // NOLINT
+void* as_data(int signal) {
+  return reinterpret_cast<void*>(static_cast<std::intptr_t>(signal));
+}  // NOLINT
 
-/// The signal to hand on: of a signal-delivery stop only. Event stops (the interrupt's own, a group stop) have none;
-/// after PTRACE_DETACH the kernel re-enters a group stop by itself.
+/// The signal to hand on: of a signal-delivery stop only. Event stops (the interrupt's own, a group stop)
+/// have none; after PTRACE_DETACH the kernel re-enters a group stop by itself.
 int signal_to_deliver(int status) {
   const int event = status >> 16;
   return event == 0 ? WSTOPSIG(status) : 0;
@@ -52,14 +54,14 @@ bool Tracer::is_pending(Tid tid) const noexcept {
   return std::find(pending_.begin(), pending_.end(), tid) != pending_.end();
 }
 
-StopAttempt Tracer::hold(Tid tid) {
+StopAttempt Tracer::hold(Tid tid, std::chrono::microseconds spin) {
   if (::ptrace(PTRACE_SEIZE, number(tid), nullptr, nullptr) != 0) return StopRefused{errno};
   if (::ptrace(PTRACE_INTERRUPT, number(tid), nullptr, nullptr) != 0) {
     // It was killed between the two calls. waitpid reports its end.
     pending_.push_back(tid);
     return StopPending{};
   }
-  const auto give_up = Clock::now() + spin_limit;
+  const auto give_up = Clock::now() + spin;
   do {
     int status = 0;
     const auto reported = ::waitpid(number(tid), &status, WNOHANG | __WALL);

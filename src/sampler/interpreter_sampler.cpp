@@ -1,5 +1,7 @@
 #include "sampler/sampler/interpreter_sampler.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -7,9 +9,11 @@
 namespace sampler {
 namespace {
 
+using namespace std::chrono_literals;
+
 const PythonThread* find_thread(const std::vector<PythonThread>& threads, RemoteAddress state) {
-  const auto found =
-      std::find_if(threads.begin(), threads.end(), [&](const PythonThread& thread) { return thread.state == state; });
+  const auto found = std::find_if(threads.begin(), threads.end(),
+                                  [&](const PythonThread& thread) { return thread.state == state; });
   return found == threads.end() ? nullptr : &*found;
 }
 
@@ -54,7 +58,8 @@ void InterpreterSampler::sample(Ledger::TickId tick) {
     if (!everyone->before.switches) return sample_uncounted(tick, *everyone);
     failure = TickFailure::gil_too_busy;
     // After one switch, only the two threads concerned can have changed anything.
-    if (*everyone->after.switches - *everyone->before.switches <= 1) return sample_counted(tick, std::move(*everyone));
+    if (*everyone->after.switches - *everyone->before.switches <= 1)
+      return sample_counted(tick, std::move(*everyone));
   }
   recording_.ledger.fail(tick, failure);
 }
@@ -115,7 +120,8 @@ void InterpreterSampler::keep(Ledger::TickId tick, const PythonThread& thread, c
     emit_unreadable(thread, activity);
     return;
   }
-  if (!std::holds_alternative<StopPending>(settled)) return;  // the thread has ended: there is nothing to sample
+  if (!std::holds_alternative<StopPending>(settled))
+    return;  // the thread has ended: there is nothing to sample
   auto pending = find_pending(thread.tid);
   if (pending == pending_.end()) {
     pending = pending_.insert(pending_.end(), PendingStop{thread, activity, scope, {}});
@@ -124,7 +130,8 @@ void InterpreterSampler::keep(Ledger::TickId tick, const PythonThread& thread, c
   pending->ticks.push_back({tick, Clock::now()});
 }
 
-InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil, Scope scope) {
+InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil,
+                                                       Scope scope) {
   // Everyone's stacks are proven by who holds the GIL: where that changes, the caller starts anew.
   const int tries = scope == Scope::everyone ? 1 : most_tries;
   for (int i = 0; i < tries; ++i) {
@@ -132,8 +139,12 @@ InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& threa
       const auto gil = read_gil();
       holds_gil = gil && gil->holder == thread.state;
     }
-    // The order matters: a thread that is blocked after the first count and has the same count at the end did not run
-    // in between.
+    if (thread.tid == Tid{}) {
+      if (auto readings = read_twice(thread, scope)) return std::move(*readings);
+      continue;
+    }
+    // The order matters: a thread that is blocked after the first count and has the same count at the end did
+    // not run in between.
     const auto turns = watch(thread.tid).times_switched_in();
     const auto state = state_of(thread.tid);
     if (!state) return Gone{};
@@ -153,8 +164,9 @@ InterpreterSampler::Settled InterpreterSampler::settle_by_stop(const PythonThrea
   if (tracer_.is_pending(thread.tid)) return StopPending{};
   // A thread that was never read alone would be held while its blocks are found out one by one.
   if (scope == Scope::thread && overlay_of(thread).is_cold()) static_cast<void>(read(thread, scope));
+  const bool shares_our_cpu = watch(thread.tid).last_cpu() == ::sched_getcpu();
   const auto start = Clock::now();
-  auto attempt = tracer_.hold(thread.tid);
+  auto attempt = tracer_.hold(thread.tid, shares_our_cpu ? 0us : Tracer::spin_limit);
   if (std::holds_alternative<StopPending>(attempt)) return StopPending{};
   if (const auto* refused = std::get_if<StopRefused>(&attempt)) {
     if (refused->code == ESRCH) return Gone{};
@@ -166,16 +178,15 @@ InterpreterSampler::Settled InterpreterSampler::settle_by_stop(const PythonThrea
   return std::move(*readings);
 }
 
-std::optional<std::vector<InterpreterSampler::ThreadReading>> InterpreterSampler::read_held(const PythonThread& thread,
-                                                                                            Scope scope,
-                                                                                            HeldThread held) {
+std::optional<std::vector<InterpreterSampler::ThreadReading>> InterpreterSampler::read_held(
+    const PythonThread& thread, Scope scope, HeldThread held) {
   auto readings = read(thread, scope);
   if (held.cut_short_a_call()) recording_.count_interrupted_call();
   return readings;  // the thread runs again here
 }
 
-std::optional<std::vector<InterpreterSampler::ThreadReading>> InterpreterSampler::read(const PythonThread& thread,
-                                                                                       Scope scope) {
+std::optional<std::vector<InterpreterSampler::ThreadReading>> InterpreterSampler::read(
+    const PythonThread& thread, Scope scope) {
   if (scope == Scope::everyone) {
     auto everyone = read_everyone();
     if (!everyone || everyone->before != everyone->after || everyone->before.holder != thread.state) {
@@ -191,8 +202,8 @@ std::optional<std::vector<InterpreterSampler::ThreadReading>> InterpreterSampler
   return readings;
 }
 
-std::optional<std::vector<InterpreterSampler::ThreadReading>> InterpreterSampler::read_twice(const PythonThread& thread,
-                                                                                             Scope scope) {
+std::optional<std::vector<InterpreterSampler::ThreadReading>> InterpreterSampler::read_twice(
+    const PythonThread& thread, Scope scope) {
   const auto before = read_gil();
   const auto first = read(thread, scope);
   auto second = read(thread, scope);
@@ -249,10 +260,14 @@ ThreadActivity InterpreterSampler::activity_of(const PythonThread& thread, const
 
 bool InterpreterSampler::is_wanted(const ThreadActivity& activity) const {
   switch (options_.mode) {
-    case Mode::wall: return true;
-    case Mode::active: return activity.holds_gil || activity.waits_for_gil || activity.on_cpu;
-    case Mode::cpu: return activity.on_cpu;
-    case Mode::gil: return activity.holds_gil;
+    case Mode::wall:
+      return true;
+    case Mode::active:
+      return activity.holds_gil || activity.waits_for_gil || activity.on_cpu;
+    case Mode::cpu:
+      return activity.on_cpu;
+    case Mode::gil:
+      return activity.holds_gil;
   }
   return true;
 }
@@ -332,7 +347,9 @@ void InterpreterSampler::emit_unreadable(const PythonThread& thread, const Threa
   recording_.add(Sample{pid_, thread.tid, unreadable_stack(recording_.stacks), 1, activity});
 }
 
-void InterpreterSampler::emit_idle() { recording_.add(Sample{pid_, Tid{}, StackId::empty, 1, {}}); }
+void InterpreterSampler::emit_idle() {
+  recording_.add(Sample{pid_, Tid{}, StackId::empty, 1, {}});
+}
 
 ThreadWatch& InterpreterSampler::watch(Tid tid) {
   return watches_.try_emplace(number(tid), pid_, tid).first->second;
@@ -359,7 +376,8 @@ std::vector<InterpreterSampler::PendingStop>::iterator InterpreterSampler::find_
 void InterpreterSampler::forget_ended(const std::vector<PythonThread>& threads) {
   const auto most = 2 * threads.size() + 64;
   if (overlays_.size() > most) {
-    std::erase_if(overlays_, [&](const auto& entry) { return find_thread(threads, {entry.first}) == nullptr; });
+    std::erase_if(overlays_,
+                  [&](const auto& entry) { return find_thread(threads, {entry.first}) == nullptr; });
   }
   if (watches_.size() > most) {
     std::erase_if(watches_, [&](const auto& entry) {

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +18,14 @@ constexpr auto progress_interval = 250ms;
 /// With `--hz max` no wait ever comes: signals are looked at this often all the same.
 constexpr auto longest_without_poll = 1ms;
 
+/// Three files of /proc stay open per thread that is watched; the usual soft limit is 1,024.
+void raise_file_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 timespec to_timespec(std::chrono::nanoseconds duration) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
   return {static_cast<time_t>(seconds.count()), static_cast<long>((duration - seconds).count())};
@@ -26,6 +35,11 @@ timespec to_timespec(std::chrono::nanoseconds duration) {
 
 void Sampler::run(const Callbacks& callbacks) {
   ::prctl(PR_SET_TIMERSLACK, 1UL);  // the default 50 us would be added to every wait
+  // Where we may: on a machine with more to do than CPUs this wakes us in time (at 1 kHz beside 4 busy
+  // threads on 2 CPUs, 5 % of the ticks were late instead of 23 %), and keeps us on the CPU while we hold a
+  // thread.
+  ::setpriority(PRIO_PROCESS, 0, -20);
+  raise_file_limit();
   start_ = Clock::now();
   next_checkpoint_ = start_ + checkpoint_interval;
   next_progress_ = start_ + progress_interval;
@@ -85,11 +99,18 @@ void Sampler::wait_until(std::optional<Clock::time_point> moment) {
 
 void Sampler::take_signals() {
   for (const auto& signal : inbox_.take()) {
-    if (!child_) {
+    if (signal.number == SIGTSTP) {
+      pause_asked_ = true;
+    } else if (!child_) {
       stop_asked_ = true;
     } else if (!signal.from_terminal && !child_->exit_status) {
       ::kill(number(child_->pid), signal.number);
     }
+  }
+  // Stopped ourselves, we could let nobody go: not while a stop is still to come.
+  if (pause_asked_ && !tracer_.has_pending()) {
+    pause_asked_ = false;
+    ::raise(SIGSTOP);
   }
 }
 
@@ -131,6 +152,8 @@ void Sampler::call_back(const Callbacks& callbacks, Clock::time_point now) {
   }
 }
 
-RunSummary Sampler::summary() const { return recording_.summary(end_ - start_); }
+RunSummary Sampler::summary() const {
+  return recording_.summary(end_ - start_);
+}
 
 }  // namespace sampler

@@ -88,12 +88,14 @@ bool Target::search() {
 }
 
 void Target::begin(Clock::time_point now) {
-  interpreter_ =
-      std::make_unique<InterpreterSampler>(process_.pid(), *memory_, *runtime_, options_, tracer_, recording_);
+  runtime_->tid_offset = find_tid_offset(process_);
+  interpreter_ = std::make_unique<InterpreterSampler>(process_.pid(), *memory_, *runtime_, options_, tracer_,
+                                                      recording_);
   if (pacer_) return;  // a run that goes on after an exec keeps its schedule
   pacer_.emplace(now, options_.interval, options_.duration, std::random_device{}());
   const auto directory = read_link(process_.proc_path("cwd"));
-  recording_.begin(RunInfo{process_.pid(), runtime_->layout->version, directory ? *directory : std::string{}});
+  recording_.begin(
+      RunInfo{process_.pid(), runtime_->layout->version, directory ? *directory : std::string{}});
 }
 
 void Target::process_ended() {

@@ -17,7 +17,7 @@ def bare(name):
 class Churn:
     def impossible(self, stack, roots):
         """Why this stack cannot be one of the target's."""
-        if any(frame.decode() in harness.MARKS for frame in stack.frames):
+        if harness.is_marked(stack):
             return None
         frames = [harness.split_frame(frame) for frame in stack.frames]
         names = [bare(name) for name, _, _ in frames]
@@ -49,7 +49,7 @@ class Churn:
                 if reason:
                     self.fail("impossible (%s): %r" % (reason, stack))
                 samples += stack.count
-                if any(frame.decode() in harness.MARKS for frame in stack.frames):
+                if harness.is_marked(stack):
                     marked += stack.count
                 seen += stack.count if "outer" in [bare(name) for name in stack.names] else 0
         made = target.ask("count") - before

@@ -128,7 +128,7 @@ class Refusals(Case):
         for arguments, word in (
                 ([], "-p"), ([pid], "-p"), (["record", pid], "-p"), (["recrod", "-p", pid], "recrod"),
                 (["-p", "abc"], "abc"), (["-p", "0"], "0"), (["-p", "-1"], "-1"), (["-p", "99999999999999"], "999"),
-                (["-p", pid + ".5"], pid), (["-p"], "p"), (["-p", ""], "process id"),
+                (["-p", pid + ".5"], pid), (["-p"], "p"), (["-p", ""], "-p"),
                 (["-p", pid, "-s", "-1"], "-s"), (["-p", pid, "-s", "nan"], "-s"), (["-p", pid, "-s", "abc"], "-s"),
                 (["-p", pid, "-s", "1x"], "-s"), (["-p", pid, "-s", "-inf"], "-s"),
                 (["-p", pid, "-r", "0"], "-r"), (["-p", pid, "-r", "-0.1"], "-r"), (["-p", pid, "-r", "nan"], "-r"),
@@ -228,7 +228,7 @@ class Options(Case):
 
     def test_two_samplers_share_a_target(self):
         target = self.idle("spin", "sleep")
-        samplers = [harness.Sampler(self, "-p", target.pid, "-s", "1.5", "--hz", "1000") for _ in range(2)]
+        samplers = [harness.Sampler(self, "-p", target.pid, "-s", "1.5", "--hz", "100") for _ in range(2)]
         for run in [sampler.wait(10) for sampler in samplers]:
             self.assertEqual(run.status, harness.OK, str(run))
             harness.assert_accounts(self, run)

@@ -14,14 +14,14 @@ FLAMEGRAPH = os.environ.get("SAMPLER_FLAMEGRAPH", "/usr/share/perl5/Devel/NYTPro
 class Flamegraph:
     def assert_drawn(self, *options):
         target = harness.Target(self, self.interpreter, "stacks.py", "quiet")
-        run = harness.run_sampler(self, "-p", target.pid, "-s", "0.1", "--hz", "100", *options)
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0.5", "--hz", "20", *options)
         drawn = subprocess.run(["perl", FLAMEGRAPH], input=run.output, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                timeout=120, check=True)
         self.assertEqual(drawn.stderr.decode(), "", "flamegraph.pl complains about nothing")
         totals = re.findall(r"<title>all \(([\d,]+) samples, 100%\)", drawn.stdout.decode())
         self.assertEqual(len(totals), 1)
         self.assertEqual(int(totals[0].replace(",", "")), run.summary.samples)
-        self.assertGreaterEqual(run.summary.samples, 500)
+        self.assertGreaterEqual(run.summary.samples, 100)
 
     def test_stacks(self):
         self.assert_drawn()

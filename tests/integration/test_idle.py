@@ -8,9 +8,14 @@ import harness  # noqa: E402
 
 @harness.on_every_interpreter
 class Idle:
+    def start(self, *threads):
+        """A target whose main thread is back in its read: it may have had to wait for the GIL after it was ready."""
+        target = harness.Target(self, self.interpreter, "idle.py", *threads)
+        harness.wait_until(lambda: harness.system_call(target.pid)[:2] == ["0", "0x0"], 10, "the main thread reads")
+        return target
+
     def test_an_idle_target_is_never_woken(self):
-        target = harness.Target(self, self.interpreter, "idle.py", "sleep", "sleep")
-        self.assertEqual(target.ask("anyone"), "here")
+        target = self.start("sleep", "sleep")
         asleep = lambda: all(status["State"][0] == "S" for status in harness.tasks(target.pid).values())  # noqa: E731
         harness.wait_until(asleep, 5, "every thread of the target sleeps")
 
@@ -33,12 +38,12 @@ class Idle:
         return run, {names.get(tid, "main"): count for tid, count in by_tid.items()}
 
     def test_wall_keeps_every_thread(self):
-        target = harness.Target(self, self.interpreter, "idle.py", "spin", "sleep")
+        target = self.start("spin", "sleep")
         run, counts = self.counts(target, "--mode", "wall")
         self.assertEqual(counts, dict.fromkeys(("main", "spin1", "sleep2"), run.summary.taken))
 
     def test_active_keeps_what_runs_and_what_waits_for_the_gil(self):
-        target = harness.Target(self, self.interpreter, "idle.py", "spin", "spin", "sleep")
+        target = self.start("spin", "spin", "sleep")
         for options in (("--mode", "active"), ("-x",)):
             with self.subTest(options=options):
                 run, counts = self.counts(target, *options)
@@ -47,26 +52,27 @@ class Idle:
                     self.assertGreaterEqual(counts[name], 0.9 * run.summary.taken, str(counts))
 
     def test_cpu_keeps_what_runs(self):
-        target = harness.Target(self, self.interpreter, "idle.py", "spin", "sleep")
+        target = self.start("spin", "sleep")
         run, counts = self.counts(target, "--mode", "cpu")
         self.assertEqual(list(counts), ["spin1"], str(run))
         self.assertGreaterEqual(counts["spin1"], 0.9 * run.summary.taken)
 
     def test_gil_keeps_the_holder(self):
-        target = harness.Target(self, self.interpreter, "idle.py", "spin", "spin", "sleep")
+        target = self.start("spin", "spin", "sleep")
         for options in (("--mode", "gil"), ("-g",), ("-g", "-x")):
             with self.subTest(options=options):
                 run, counts = self.counts(target, *options)
                 self.assertLessEqual(set(counts), {"spin1", "spin2"}, str(run))
                 self.assertLessEqual(run.total, run.summary.taken, "one holder a tick at most")
-                self.assertGreaterEqual(run.total, 0.9 * run.summary.taken, str(counts))
+                # 2.7 lets go of its GIL every 100 instructions, and it stays free until the next one wakes up.
+                least = 0.9 if self.interpreter.version > (3, 0) else 0.4
+                self.assertGreaterEqual(run.total, least * run.summary.taken, str(counts))
                 # Both get the GIL: no thread is missing because it is the other's holder.
                 self.assertGreaterEqual(min(counts.get("spin1", 0), counts.get("spin2", 0)), 0.1 * run.total,
                                         str(counts))
 
     def test_nobody_holds_the_gil_of_an_idle_target(self):
-        target = harness.Target(self, self.interpreter, "idle.py", "sleep")
-        self.assertEqual(target.ask("anyone"), "here")
+        target = self.start("sleep")
         for options in (("-g",), ("-x",), ("--mode", "cpu")):
             with self.subTest(options=options):
                 run = harness.run_sampler(self, "-p", target.pid, "-s", "0.3", *options, expect=None)

@@ -166,6 +166,15 @@ def cpu_seconds(pid):
         return 0.0
 
 
+def system_call(tid):
+    """The call that a thread sits in as the kernel words it (number, arguments, ...); ['running'] where it is in none."""
+    try:
+        with open("/proc/%d/syscall" % tid) as file:
+            return file.read().split()
+    except OSError:
+        return []
+
+
 def assert_not_held(test, pid):
     """No task of the process is in a tracing stop or has a tracer."""
     for tid, status in tasks(pid).items():
@@ -323,12 +332,12 @@ class Sampler:
     def __init__(self, test, *arguments, program=None, **popen):
         self.command = (program or [sampler_binary()]) + [str(argument) for argument in arguments]
         self.output, self.errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-        test.addCleanup(self.close)
         popen.setdefault("stdin", subprocess.DEVNULL)
         popen.setdefault("stdout", self.output)
         popen.setdefault("stderr", self.errors)
         self.started = time.monotonic()
         self.process = subprocess.Popen(self.command, **popen)
+        test.addCleanup(self.close)
         self.pid = self.process.pid
 
     def wait(self, timeout=30.0):
@@ -406,6 +415,11 @@ class Stack:
     @property
     def names(self):
         return tuple(name_of(frame) for frame in self.frames)
+
+
+def is_marked(stack):
+    """Whether the sampler says itself that this stack is damaged or cut."""
+    return any(text(frame) in MARKS for frame in stack.frames)
 
 
 _ESCAPE = re.compile(rb"\\(\\|n|r|t|x[0-9a-f]{2}|u[0-9a-f]{4}|(?=.)|$)")

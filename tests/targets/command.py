@@ -22,7 +22,8 @@ what, arguments = sys.argv[1], sys.argv[2:]
 if what == "exit":
     sys.exit(int(arguments[0]))
 if what == "signal":
-    signal.signal(int(arguments[0]), signal.SIG_DFL)
+    if int(arguments[0]) != signal.SIGKILL:
+        signal.signal(int(arguments[0]), signal.SIG_DFL)
     os.kill(os.getpid(), int(arguments[0]))
 if what == "busy":
     spin_until(time.time() + float(arguments[0]))

@@ -5,6 +5,7 @@ The main thread is parked at module level inside a class body; a helper thread a
 import os
 import sys
 import threading
+import time
 import traceback
 
 import control
@@ -39,6 +40,9 @@ class Park(object):
         os.write(parked_write, b".")
 
 
+announcing = Park.announce.__code__
+
+
 class ParkInLock(Park):
     def __init__(self):
         self.lock = threading.Lock()
@@ -65,6 +69,9 @@ def serve(count):
     tids[threading.current_thread().ident] = control.gettid()
     while count > 0:
         count -= len(os.read(parked_read, count))
+    # A thread that announced itself may still wait for the GIL inside announce().
+    while any(frame.f_code is announcing for frame in sys._current_frames().values()):
+        time.sleep(0.001)
     control.ready(threads=len(tids), helper=control.gettid(), cwd=os.getcwd(), library=os.__file__)
     while True:
         answer(control.listen())

@@ -22,7 +22,7 @@ def parked(started):
 
 
 def compute():
-    sum(range(2000))
+    sum(range(200000))
 
 
 def in_vfork():

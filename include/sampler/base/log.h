@@ -8,7 +8,8 @@ namespace sampler {
 enum class LogLayer { process, memory, elf, cpython, sampler, cli };
 enum class LogLevel { debug, info, warning, error };
 
-/// Sets levels from "cpython=debug,elf=info" or one level for all ("debug"); throws Error{usage} on anything else.
+/// Sets levels from "cpython=debug,elf=info" or one level for all ("debug"); throws Error{usage} on anything
+/// else.
 void configure_logging(std::string_view specification);
 
 /// Errors only, whatever configure_logging said.

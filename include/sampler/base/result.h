@@ -14,8 +14,8 @@ struct Failure {
 template <class E>
 Failure(E) -> Failure<E>;
 
-/// A value of type T, or the error E that says why there is none. An alias of std::expected one day: g++ 12 has
-/// that in C++23 mode only, and clang 14 not at all.
+/// A value of type T, or the error E that says why there is none. An alias of std::expected one day: g++ 12
+/// has that in C++23 mode only, and clang 14 not at all.
 template <class T, class E>
 class [[nodiscard]] Result {
  public:

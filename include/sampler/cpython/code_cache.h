@@ -28,7 +28,8 @@ struct CodeCopy {
 /// A code object of the target, and the frames decoded from it so far.
 class CodeObject {
  public:
-  /// Whether an instruction as read from a frame can be one of this code; always, where its bytecode is an object of its own.
+  /// Whether an instruction as read from a frame can be one of this code; always, where its bytecode is an
+  /// object of its own.
   [[nodiscard]] bool contains(std::uint64_t instruction) const noexcept;
   /// The frame at an instruction as read from a frame of this code; decoded once.
   [[nodiscard]] FrameId frame_at(std::uint64_t instruction, const Layout& layout, StackTable& stacks);
@@ -49,8 +50,9 @@ class CodeObject {
   std::unordered_map<std::uint64_t, FrameId> frames_;
 };
 
-/// Code objects by address. A known one is looked at again in every reading, because an address may be used again by
-/// another code object: by its version number where this Python gives each its own, else by all that is shown of it.
+/// Code objects by address. A known one is looked at again in every reading, because an address may be used
+/// again by another code object: by its version number where this Python gives each its own, else by all that
+/// is shown of it.
 class CodeCache {
  public:
   /// More than this many code objects at once start the cache anew.
@@ -63,7 +65,8 @@ class CodeCache {
   /// What was checked before this must be checked again.
   void begin_reading() { ++reading_; }
 
-  /// The code object at an address; nullptr where there is none or it cannot be read. Valid until begin_tick().
+  /// The code object at an address; nullptr where there is none or it cannot be read. Valid until
+  /// begin_tick().
   [[nodiscard]] CodeObject* find(RemoteMemory& memory, RemoteAddress address);
 
  private:

@@ -36,7 +36,8 @@ struct RawStack {
   friend bool operator==(const RawStack&, const RawStack&) = default;
 };
 
-/// Follows a thread state's frames and copies what decoding them will need. A damaged chain keeps its inner part.
+/// Follows a thread state's frames and copies what decoding them will need. A damaged chain keeps its inner
+/// part.
 [[nodiscard]] RawStack walk_frames(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
                                    RemoteAddress thread_state);
 

@@ -14,16 +14,18 @@ namespace sampler {
 
 /// What the GIL's words say at one moment.
 struct GilState {
-  bool is_ready = true;         ///< false before the GIL is made and while no thread state can be told from it
-  RemoteAddress holder;         ///< the thread state that holds it; null where nobody does
-  RemoteAddress last_holder;    ///< who held it last, the holder included; null where this Python does not record it
-  std::optional<std::uint64_t> switches;  ///< counts changes of last_holder; nothing where this Python does not count
+  bool is_ready = true;  ///< false before the GIL is made and while no thread state can be told from it
+  RemoteAddress holder;  ///< the thread state that holds it; null where nobody does
+  RemoteAddress
+      last_holder;  ///< who held it last, the holder included; null where this Python does not record it
+  std::optional<std::uint64_t>
+      switches;  ///< counts changes of last_holder; nothing where this Python does not count
 
   friend bool operator==(const GilState&, const GilState&) = default;
 };
 
-/// Reads the words of one interpreter's GIL: put first and last in a batch of reads, they tell which threads could
-/// not change their frames meanwhile.
+/// Reads the words of one interpreter's GIL: put first and last in a batch of reads, they tell which threads
+/// could not change their frames meanwhile.
 class GilProbe {
  public:
   /// The bytes of the words, as read.

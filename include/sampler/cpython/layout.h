@@ -8,8 +8,8 @@
 
 namespace sampler {
 
-/// The place of one field in its struct, in bytes; it knows what lives there. Absent where this Python has no such
-/// field.
+/// The place of one field in its struct, in bytes; it knows what lives there. Absent where this Python has no
+/// such field.
 template <class T>
 struct Field {
   static constexpr std::uint32_t absent = ~std::uint32_t{0};
@@ -48,10 +48,10 @@ enum class StringKind : std::uint8_t {
 
 /// Where the GIL's words live.
 enum class GilKind : std::uint8_t {
-  current_thread,      ///< the static _PyThreadState_Current, and interpreter_lock once there is a GIL
-  static_variables,    ///< the statics gil_locked, gil_last_holder and gil_switch_number
-  in_runtime,          ///< a struct at runtime.gil
-  in_interpreter,      ///< a struct that interpreter.gil points to
+  current_thread,    ///< the static _PyThreadState_Current, and interpreter_lock once there is a GIL
+  static_variables,  ///< the statics gil_locked, gil_last_holder and gil_switch_number
+  in_runtime,        ///< a struct at runtime.gil
+  in_interpreter,    ///< a struct that interpreter.gil points to
 };
 
 struct LayoutTraits {
@@ -60,7 +60,8 @@ struct LayoutTraits {
   InstructionPointer instruction{};
   StringKind strings{};
   GilKind gil{};
-  /// Frames whose owner is this or higher are entry trampolines without Python code; 255 where there are none.
+  /// Frames whose owner is this or higher are entry trampolines without Python code; 255 where there are
+  /// none.
   std::uint8_t first_trampoline_owner = 255;
   /// Bits of a frame's executable that are a tag and not part of the address.
   std::uint64_t executable_tag_mask = 0;
@@ -79,7 +80,8 @@ struct GilLayout {
   Field<RemoteAddress> last_holder;
   Field<std::int32_t> locked;
   Field<std::uint64_t> switch_number;
-  /// A futex in [cond, switch_cond) is a wait for the GIL, one from switch_cond on a wait to have handed it over.
+  /// A futex in [cond, switch_cond) is a wait for the GIL, one from switch_cond on a wait to have handed it
+  /// over.
   Field<std::byte> cond, switch_cond;
 };
 struct ThreadLayout {
@@ -102,9 +104,9 @@ struct CodeLayout {
   std::uint32_t size = 0;  ///< sizeof(PyCodeObject)
   Field<RemoteAddress> filename, name, qualname, line_table;
   Field<std::int32_t> first_line;
-  Field<std::byte> bytecode;        ///< co_code_adaptive, where the bytecode is part of the object
-  Field<std::int64_t> unit_count;   ///< ob_size, where the bytecode is part of the object
-  Field<std::uint32_t> version;     ///< unique to a code object while not 0
+  Field<std::byte> bytecode;       ///< co_code_adaptive, where the bytecode is part of the object
+  Field<std::int64_t> unit_count;  ///< ob_size, where the bytecode is part of the object
+  Field<std::uint32_t> version;    ///< unique to a code object while not 0
 };
 struct ObjectLayout {
   Field<RemoteAddress> type;
@@ -116,9 +118,9 @@ struct BytesLayout {
 struct UnicodeLayout {
   Field<std::int64_t> length;
   Field<std::uint32_t> state;
-  Field<std::byte> ascii_data;           ///< sizeof(PyASCIIObject)
-  Field<std::byte> compact_data;         ///< sizeof(PyCompactUnicodeObject)
-  Field<RemoteAddress> legacy_data;      ///< PyUnicodeObject.data
+  Field<std::byte> ascii_data;                                       ///< sizeof(PyASCIIObject)
+  Field<std::byte> compact_data;                                     ///< sizeof(PyCompactUnicodeObject)
+  Field<RemoteAddress> legacy_data;                                  ///< PyUnicodeObject.data
   std::uint32_t kind_shift = 0, compact_shift = 0, ascii_shift = 0;  ///< bits in state; kind is 3 bits wide
 };
 

@@ -19,7 +19,8 @@ class LayoutCatalog {
   /// file and line of the first mistake.
   void add_directory(const std::filesystem::path& directory);
 
-  /// The layout for exactly this version; throws Error{unsupported_python} saying which versions are supported.
+  /// The layout for exactly this version; throws Error{unsupported_python} saying which versions are
+  /// supported.
   [[nodiscard]] const Layout& find(PythonVersion version) const;
 
   /// Ascending.
@@ -29,8 +30,8 @@ class LayoutCatalog {
   std::vector<Layout> layouts_;
 };
 
-/// One layout file's text. Strict: an unknown, missing or duplicate key, an offset outside its struct or an absurd
-/// size throws Error{usage} with `name` and the line.
+/// One layout file's text. Strict: an unknown, missing or duplicate key, an offset outside its struct or an
+/// absurd size throws Error{usage} with `name` and the line.
 [[nodiscard]] Layout parse_layout(std::string_view name, std::string_view text);
 
 }  // namespace sampler

@@ -10,10 +10,10 @@ namespace sampler {
 
 /// Addresses of the GIL's variables, as trait.gil says; the others are null.
 struct GilAddresses {
-  RemoteAddress state;           ///< the struct, where there is one
+  RemoteAddress state;                                            ///< the struct, where there is one
   RemoteAddress locked, last_holder, switch_number, cond, mutex;  ///< the statics of 3.6
-  RemoteAddress current_thread;  ///< _PyThreadState_Current
-  RemoteAddress lock_pointer;    ///< interpreter_lock; null where the file has no such symbol
+  RemoteAddress current_thread;                                   ///< _PyThreadState_Current
+  RemoteAddress lock_pointer;  ///< interpreter_lock; null where the file has no such symbol
 };
 
 /// One initialised CPython in the target: where its parts are. `layout` lives in a LayoutCatalog.

@@ -15,18 +15,26 @@
 
 namespace sampler {
 
-/// Finds the CPython in a process: its file among the mappings, its version, its layout in `catalog`, its addresses;
-/// or why there is none. Nothing of the target is run; its files are read through the mappings only. The runtime may not be initialised yet.
-[[nodiscard]] Result<PythonRuntime, Error> locate_runtime(const Process& process, const LayoutCatalog& catalog);
+/// Finds the CPython in a process: its file among the mappings, its version, its layout in `catalog`, its
+/// addresses; or why there is none. Nothing of the target is run; its files are read through the mappings
+/// only. The runtime may not be initialised yet.
+[[nodiscard]] Result<PythonRuntime, Error> locate_runtime(const Process& process,
+                                                          const LayoutCatalog& catalog);
 
 /// Whether the runtime has made its interpreter, first thread and GIL. Fills in what can only be known then.
 [[nodiscard]] bool is_initialised(RemoteMemory& memory, PythonRuntime& runtime);
+
+/// Where glibc's struct pthread keeps the kernel's number of the thread, as glibc itself publishes for
+/// debuggers; nothing where the process has no glibc (yet: the loader maps an interpreter's library before
+/// it).
+[[nodiscard]] std::optional<std::uint32_t> find_tid_offset(const Process& process);
 
 /// Descendants of a process that have a Python's files mapped: what a launcher or a shell has started.
 [[nodiscard]] std::vector<Pid> python_descendants(Pid parent);
 
 /// The address that PyInterpreterState_Head of 2.7 and 3.6 loads, from its machine code at `function`:
 /// [endbr64] mov rax, [rip + disp32]; ret. Nothing where the code is another.
-[[nodiscard]] std::optional<std::uint64_t> loaded_address(std::span<const std::byte> code, std::uint64_t function);
+[[nodiscard]] std::optional<std::uint64_t> loaded_address(std::span<const std::byte> code,
+                                                          std::uint64_t function);
 
 }  // namespace sampler

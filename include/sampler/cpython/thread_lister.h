@@ -17,8 +17,8 @@ struct PythonThread {
   friend bool operator==(const PythonThread&, const PythonThread&) = default;
 };
 
-/// The thread states of all interpreters. Threads made in C add and remove theirs without the GIL, so the list is hostile
-/// data: it may be read half changed.
+/// The thread states of all interpreters. Threads made in C add and remove theirs without the GIL, so the
+/// list is hostile data: it may be read half changed.
 struct ThreadList {
   std::vector<PythonThread> threads;
   bool is_damaged = false;  ///< the list led nowhere, to a foreign interpreter, or on for ever

@@ -8,8 +8,8 @@
 
 namespace sampler {
 
-/// The version of the interpreter in a file: by its Py_Version, else its name ("libpython3.12.so.1.0"), else the
-/// library directory that its constants name ("/lib/python3.9"). Nothing where none of them tells.
+/// The version of the interpreter in a file: by its Py_Version, else its name ("libpython3.12.so.1.0"), else
+/// the library directory that its constants name ("/lib/python3.9"). Nothing where none of them tells.
 [[nodiscard]] std::optional<PythonVersion> detect_version(const ElfFile& file, std::string_view file_name);
 
 /// The X.Y behind "python" in a file name or path: "libpython3.6m.so.1.0" -> 3.6.

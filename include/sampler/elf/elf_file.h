@@ -26,8 +26,8 @@ struct ElfSection {
 /// Addresses of symbols before relocation, by name.
 using SymbolAddresses = std::unordered_map<std::string, std::uint64_t>;
 
-/// A 64-bit x86-64 ELF file. It is read with pread(2), never mapped: a file that shrinks while we look is an error and not
-/// a SIGBUS. Every number in it is checked against the file's size before it is used.
+/// A 64-bit x86-64 ELF file. It is read with pread(2), never mapped: a file that shrinks while we look is an
+/// error and not a SIGBUS. Every number in it is checked against the file's size before it is used.
 class ElfFile {
  public:
   /// Nothing where the file is no 64-bit little-endian x86-64 ELF file with sane headers.
@@ -38,7 +38,8 @@ class ElfFile {
   /// Those of `names` that are defined, in .dynsym or, where that lacks one, .symtab.
   [[nodiscard]] SymbolAddresses symbols(std::span<const std::string_view> names) const;
   /// Bytes of the file that are loaded at `address`; nothing where it loads none there.
-  [[nodiscard]] std::optional<std::vector<std::byte>> bytes_at(std::uint64_t address, std::size_t count) const;
+  [[nodiscard]] std::optional<std::vector<std::byte>> bytes_at(std::uint64_t address,
+                                                               std::size_t count) const;
   /// A section's bytes, at most `limit`; empty where they cannot be read.
   [[nodiscard]] std::vector<std::byte> contents(const ElfSection& section, std::uint64_t limit) const;
 
@@ -55,7 +56,8 @@ class ElfFile {
   ElfFile(UniqueFd file, std::uint64_t size) : file_{std::move(file)}, size_{size} {}
   [[nodiscard]] bool read_headers();
   [[nodiscard]] std::vector<std::byte> read(std::uint64_t offset, std::uint64_t count) const;
-  void find_in(const ElfSection& table, std::span<const std::string_view> names, SymbolAddresses& found) const;
+  void find_in(const ElfSection& table, std::span<const std::string_view> names,
+               SymbolAddresses& found) const;
 
   UniqueFd file_;
   std::uint64_t size_;

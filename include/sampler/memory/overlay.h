@@ -11,9 +11,9 @@
 
 namespace sampler {
 
-/// A copy of the parts of the target's memory that one sample needs. It predicts them: fetch() copies, in one batch,
-/// the blocks that recent samples read; what a sample reads beyond that is read at once and predicted next time.
-/// So whoever walks frames just reads, and a steady target costs one call.
+/// A copy of the parts of the target's memory that one sample needs. It predicts them: fetch() copies, in one
+/// batch, the blocks that recent samples read; what a sample reads beyond that is read at once and predicted
+/// next time. So whoever walks frames just reads, and a steady target costs one call.
 class Overlay final : public RemoteMemory {
  public:
   /// A block never spans two pages, so that it can be read wherever its page can.
@@ -25,13 +25,14 @@ class Overlay final : public RemoteMemory {
 
   explicit Overlay(ProcessMemory& memory) : memory_{memory} {}
 
-  /// Drops all copies and copies the predicted blocks: `first`, the blocks, `last`, in this order. False where a range
-  /// of `first` or `last` could not be read.
+  /// Drops all copies and copies the predicted blocks: `first`, the blocks, `last`, in this order. False
+  /// where a range of `first` or `last` could not be read.
   [[nodiscard]] bool fetch(std::span<const RemoteRange> first, std::span<const RemoteRange> last);
 
   Result<void, ReadError> read(RemoteAddress from, std::span<std::byte> into) noexcept override;
 
-  /// Whether anything was read since fetch() that the batch did not hold: then the batch's last ranges prove nothing.
+  /// Whether anything was read since fetch() that the batch did not hold: then the batch's last ranges prove
+  /// nothing.
   [[nodiscard]] bool has_missed() const noexcept { return has_missed_; }
   /// Nothing is predicted: no sample was read through this yet.
   [[nodiscard]] bool is_cold() const noexcept { return planned_.empty() && missed_.empty(); }
@@ -50,12 +51,12 @@ class Overlay final : public RemoteMemory {
   ProcessMemory& memory_;
   std::uint32_t sample_ = 0;
   bool has_missed_ = false;
-  std::vector<Block> planned_;         // by address; block i is at copies_[i * block_size]
+  std::vector<Block> planned_;  // by address; block i is at copies_[i * block_size]
   std::vector<std::byte> copies_;
   std::unordered_map<std::uint64_t, std::vector<std::byte>> missed_;  // blocks read since fetch()
-  std::vector<RemoteRange> batch_;     // kept for its memory only, as unread_
+  std::vector<RemoteRange> batch_;                                    // kept for its memory only, as unread_
   std::vector<std::uint32_t> unread_;
-  std::size_t hint_ = 0;               // the planned block found last: neighbours are asked for together
+  std::size_t hint_ = 0;  // the planned block found last: neighbours are asked for together
 };
 
 }  // namespace sampler

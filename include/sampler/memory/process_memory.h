@@ -26,11 +26,12 @@ class ProcessMemory final : public RemoteMemory {
 
   Result<void, ReadError> read(RemoteAddress from, std::span<std::byte> into) noexcept override;
 
-  /// Reads all ranges in their order with as few calls as there can be (1,024 ranges each). Ranges that cannot be
-  /// read whole are reported by index in `unread`, which is cleared first; the others are filled.
+  /// Reads all ranges in their order with as few calls as there can be (1,024 ranges each). Ranges that
+  /// cannot be read whole are reported by index in `unread`, which is cleared first; the others are filled.
   void read_batch(std::span<const RemoteRange> ranges, std::vector<std::uint32_t>& unread) noexcept;
 
-  /// False once the process runs another program (exec) or has ended: the address space this was made for is gone.
+  /// False once the process runs another program (exec) or has ended: the address space this was made for is
+  /// gone.
   [[nodiscard]] bool is_same_program() const noexcept;
 
  private:

@@ -19,8 +19,8 @@ struct ReadError {
   int code = 0;  ///< errno
 };
 
-/// The target's memory: the one seam between everything that understands Python and the kernel, and so the seam
-/// for tests.
+/// The target's memory: the one seam between everything that understands Python and the kernel, and so the
+/// seam for tests.
 class RemoteMemory {
  public:
   RemoteMemory() = default;

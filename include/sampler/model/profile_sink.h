@@ -19,7 +19,8 @@ class ProfileSink {
   /// Once, before the first sample of a target.
   virtual void begin(const RunInfo&) {}
   virtual void add(const Sample& sample) = 0;
-  /// The whole file as of now. Called every few seconds and at the end, so that the file on disk is always whole.
+  /// The whole file as of now. Called every few seconds and at the end, so that the file on disk is always
+  /// whole.
   virtual void write(std::ostream& out, const RunSummary& summary, const StackTable& stacks) const = 0;
 };
 

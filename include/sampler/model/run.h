@@ -20,12 +20,12 @@ struct RunInfo {
 
 /// Why a tick gave no stack for a thread that should have one.
 enum class TickFailure : std::uint8_t {
-  gil_too_busy,     ///< the GIL changed hands during each of the tries
-  stop_timed_out,   ///< the holder did not stop within 100 ms
-  already_traced,   ///< another tracer held the thread
-  not_proven,       ///< a thread that runs without the GIL read differently each time
-  unreadable,       ///< the interpreter's memory made no sense or could not be read
-  no_interpreter,   ///< the process had no (initialised) Python at that moment
+  gil_too_busy,    ///< the GIL changed hands during each of the tries
+  stop_timed_out,  ///< the holder did not stop within 100 ms
+  already_traced,  ///< another tracer held the thread
+  not_proven,      ///< a thread that runs without the GIL read differently each time
+  unreadable,      ///< the interpreter's memory made no sense or could not be read
+  no_interpreter,  ///< the process had no (initialised) Python at that moment
 };
 inline constexpr std::size_t tick_failure_count = 6;
 
@@ -47,12 +47,12 @@ struct RunSummary {
   std::uint64_t taken = 0;
   std::uint64_t late = 0;
   std::array<std::uint64_t, tick_failure_count> failed{};
-  std::uint64_t samples = 0;          ///< the file's total
-  std::uint64_t threads = 0;          ///< distinct threads seen with a Python stack
+  std::uint64_t samples = 0;            ///< the file's total
+  std::uint64_t threads = 0;            ///< distinct threads seen with a Python stack
   std::uint64_t interrupted_calls = 0;  ///< system calls that returned EINTR at a stop
-  std::uint64_t late_stops = 0;       ///< stops that came after the spin
-  std::uint64_t too_deep = 0;         ///< samples with the mark <too deep>
-  std::uint64_t unreadable = 0;       ///< samples with the mark <unreadable>
+  std::uint64_t late_stops = 0;         ///< stops that came after the spin
+  std::uint64_t too_deep = 0;           ///< samples with the mark <too deep>
+  std::uint64_t unreadable = 0;         ///< samples with the mark <unreadable>
   HoldTimes held;
 
   [[nodiscard]] std::uint64_t failed_total() const noexcept;

@@ -14,8 +14,8 @@ struct ThreadActivity {
   bool on_cpu = false;  ///< running, or ready to run and waiting for a CPU
 };
 
-/// One thread's stack at one tick. `stack` is StackId::empty where nobody held the GIL at a tick that looks at
-/// its holder only (Pyflame's "(idle)").
+/// One thread's stack at one tick. `stack` is StackId::empty where nobody held the GIL at a tick that looks
+/// at its holder only (Pyflame's "(idle)").
 struct Sample {
   Pid pid{};
   Tid tid{};

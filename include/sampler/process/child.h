@@ -15,7 +15,8 @@ struct CommandError {
 };
 
 /// Starts a command with our standard streams, environment, process group and signal dispositions, and with
-/// `mask` as its signal mask. The child is never killed by us. Throws CommandError where it cannot be executed.
+/// `mask` as its signal mask. The child is never killed by us. Throws CommandError where it cannot be
+/// executed.
 [[nodiscard]] Pid start_command(std::span<const std::string> command, const sigset_t& mask);
 
 }  // namespace sampler

@@ -42,7 +42,8 @@ class Process {
 
   /// Its file mappings as of now; empty once it has ended or where we may not look.
   [[nodiscard]] std::vector<FileMapping> file_mappings() const;
-  /// The very file behind a mapping, also where it was deleted or replaced: never one outside the target's root.
+  /// The very file behind a mapping, also where it was deleted or replaced: never one outside the target's
+  /// root.
   [[nodiscard]] Result<UniqueFd, int> open_mapping(const FileMapping& mapping) const;
   [[nodiscard]] std::string proc_path(std::string_view entry) const;
 

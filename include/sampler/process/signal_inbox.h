@@ -14,8 +14,8 @@ struct ReceivedSignal {
   bool from_terminal = false;  ///< the whole foreground group got it, not only we
 };
 
-/// Turns INT, TERM, HUP and QUIT, and apart from them CHLD, into readable file descriptors. HUP stays ignored where
-/// it was (nohup).
+/// Turns INT, TERM, HUP, QUIT and TSTP, and apart from them CHLD, into readable file descriptors. HUP stays
+/// ignored where it was (nohup).
 class SignalInbox {
  public:
   SignalInbox();

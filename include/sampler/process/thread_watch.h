@@ -25,7 +25,10 @@ class ThreadWatch {
 
   /// 'R' running or ready to run, 'S', 'D', 'T', 't', ...; nothing once the thread has ended.
   [[nodiscard]] std::optional<char> state() const;
-  /// How often the thread was given a CPU (third number of schedstat); nothing where the kernel does not count it.
+  /// The CPU it runs on or ran on last.
+  [[nodiscard]] std::optional<int> last_cpu() const;
+  /// How often the thread was given a CPU (third number of schedstat); nothing where the kernel does not
+  /// count it.
   [[nodiscard]] std::optional<std::uint64_t> times_switched_in() const;
   /// The call it is blocked in, if it is.
   [[nodiscard]] std::optional<BlockedCall> blocked_call() const;

@@ -11,13 +11,12 @@
 
 namespace sampler {
 
-/// One thread does not run for as long as this lives. Its end lets the thread go, and hands on the signal whose
-/// delivery the stop turned out to be.
+/// One thread does not run for as long as this lives. Its end lets the thread go, and hands on the signal
+/// whose delivery the stop turned out to be.
 class [[nodiscard]] HeldThread {
  public:
   HeldThread(Tid tid, int signal) noexcept : tid_{tid}, signal_{signal} {}
-  HeldThread(HeldThread&& other) noexcept
-      : tid_{std::exchange(other.tid_, Tid{})}, signal_{other.signal_} {}
+  HeldThread(HeldThread&& other) noexcept : tid_{std::exchange(other.tid_, Tid{})}, signal_{other.signal_} {}
   HeldThread& operator=(HeldThread&&) = delete;
   HeldThread(const HeldThread&) = delete;
   HeldThread& operator=(const HeldThread&) = delete;
@@ -46,8 +45,8 @@ struct WaitEvent {
   int exit_status = 0;             ///< where not held: the thread or child has ended with this status
 };
 
-/// Holds threads still by PTRACE_SEIZE, PTRACE_INTERRUPT and PTRACE_DETACH, one at a time and never for longer than a
-/// HeldThread lives. All calls from one thread: the kernel knows a tracer by it.
+/// Holds threads still by PTRACE_SEIZE, PTRACE_INTERRUPT and PTRACE_DETACH, one at a time and never for
+/// longer than a HeldThread lives. All calls from one thread: the kernel knows a tracer by it.
 class Tracer {
  public:
   /// How long to spin for a stop before it counts as pending: a blocking wait doubles the pause.
@@ -59,14 +58,16 @@ class Tracer {
   /// Waits at most 100 ms for stops that are still pending; the kernel detaches the rest when we end.
   ~Tracer();
 
-  /// Asks one thread to stop. Where that is pending, collect() reports the stop when it comes.
-  StopAttempt hold(Tid tid);
+  /// Asks one thread to stop and spins for at most `spin` until it does: for nothing where the thread shares
+  /// our CPU, because it cannot stop while we run. Where the stop is pending, collect() reports it when it
+  /// comes.
+  StopAttempt hold(Tid tid, std::chrono::microseconds spin = spin_limit);
   /// Whether hold() of this thread is still pending.
   [[nodiscard]] bool is_pending(Tid tid) const noexcept;
   [[nodiscard]] bool has_pending() const noexcept { return !pending_.empty(); }
 
-  /// All that waitpid reports now, without waiting: late stops, ended threads, ended children. A stop nobody asked
-  /// for is let go at once.
+  /// All that waitpid reports now, without waiting: late stops, ended threads, ended children. A stop nobody
+  /// asked for is let go at once.
   [[nodiscard]] std::vector<WaitEvent> collect();
 
  private:

@@ -23,10 +23,10 @@ namespace sampler {
 
 /// Takes the samples of one initialised interpreter process: every stack it hands out existed, or is marked.
 ///
-/// Under a GIL only its holder can change Python frames. So all threads are read unfrozen in one batch that starts and ends with
-/// the GIL's words: what they say tells which threads could have changed meanwhile, at most two. Those are settled one by
-/// one: a thread that is blocked is proven by the kernel's count of its turns on a CPU, a holder that runs is held still,
-/// and a thread that runs without the GIL is read twice.
+/// Under a GIL only its holder can change Python frames. So all threads are read unfrozen in one batch that
+/// starts and ends with the GIL's words: what they say tells which threads could have changed meanwhile, at
+/// most two. Those are settled one by one: a thread that is blocked is proven by the kernel's count of its
+/// turns on a CPU, a holder that runs is held still, and a thread that runs without the GIL is read twice.
 class InterpreterSampler {
  public:
   using Clock = std::chrono::steady_clock;
@@ -35,8 +35,8 @@ class InterpreterSampler {
   /// How often a reading that changed under us is repeated.
   static constexpr int most_tries = 4;
 
-  InterpreterSampler(Pid pid, ProcessMemory& memory, const PythonRuntime& runtime, const SamplingOptions& options,
-                     Tracer& tracer, Recording& recording);
+  InterpreterSampler(Pid pid, ProcessMemory& memory, const PythonRuntime& runtime,
+                     const SamplingOptions& options, Tracer& tracer, Recording& recording);
 
   /// One tick. False where the process has ended or runs another program: nothing was counted then.
   [[nodiscard]] bool tick();
@@ -65,7 +65,8 @@ class InterpreterSampler {
     std::vector<PythonThread> threads;
     std::vector<ThreadReading> stacks;
   };
-  /// Whose stacks one proof is for: that thread's, or, where the GIL's words prove too little (2.7), everyone's.
+  /// Whose stacks one proof is for: that thread's, or, where the GIL's words prove too little (2.7),
+  /// everyone's.
   enum class Scope { thread, everyone };
   /// A tick that waits for a stop.
   struct Waiting {
@@ -90,14 +91,15 @@ class InterpreterSampler {
 
   [[nodiscard]] Settled settle(const PythonThread& thread, bool holds_gil, Scope scope);
   [[nodiscard]] Settled settle_by_stop(const PythonThread& thread, Scope scope);
-  /// These read what a scope asks for; nothing where that is not proven by the GIL's words (everyone) or unreadable.
+  /// These read what a scope asks for; nothing where that is not proven by the GIL's words (everyone) or
+  /// unreadable.
   [[nodiscard]] std::optional<std::vector<ThreadReading>> read(const PythonThread& thread, Scope scope);
   [[nodiscard]] std::optional<std::vector<ThreadReading>> read_twice(const PythonThread& thread, Scope scope);
   [[nodiscard]] std::optional<std::vector<ThreadReading>> read_held(const PythonThread& thread, Scope scope,
                                                                     HeldThread held);
 
-  /// Nothing where memory could not be read or the list of threads was damaged. Stacks are those of the wanted threads but
-  /// for `GilState::last_holder` before and after, where the GIL counts its switches.
+  /// Nothing where memory could not be read or the list of threads was damaged. Stacks are those of the
+  /// wanted threads but for `GilState::last_holder` before and after, where the GIL counts its switches.
   [[nodiscard]] std::optional<Reading> read_everyone();
   [[nodiscard]] std::optional<GilState> read_gil();
   [[nodiscard]] bool is_wanted(const ThreadActivity& activity) const;
@@ -128,7 +130,8 @@ class InterpreterSampler {
   std::unordered_map<std::uint64_t, std::unique_ptr<Overlay>> overlays_;  // of threads read one by one
   std::unordered_map<pid_t, ThreadWatch> watches_;
   std::vector<PendingStop> pending_;
-  std::vector<ThreadReading> kept_;  // of the tick at work: handed out once the program is known to be the same
+  std::vector<ThreadReading>
+      kept_;  // of the tick at work: handed out once the program is known to be the same
   std::vector<std::uint32_t> unread_;
 };
 

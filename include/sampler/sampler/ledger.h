@@ -8,7 +8,8 @@
 
 namespace sampler {
 
-/// Accounts for every tick: asked = taken + late + failed. A tick stays open while a stop it waits for has not come.
+/// Accounts for every tick: asked = taken + late + failed. A tick stays open while a stop it waits for has
+/// not come.
 class Ledger {
  public:
   using TickId = std::uint64_t;

@@ -7,15 +7,16 @@
 
 namespace sampler {
 
-/// When to sample: one uniformly random moment in each interval of an absolute schedule, so that periodic work is not
-/// aliased and the number of ticks is exact. Holds no clock: times are given.
+/// When to sample: one uniformly random moment in each interval of an absolute schedule, so that periodic
+/// work is not aliased and the number of ticks is exact. Holds no clock: times are given.
 class Pacer {
  public:
   using Time = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::nanoseconds;
 
-  /// Ticks from `start` on. An interval of 0 is as fast as it goes; a duration of 0 is exactly one tick, at once.
-  /// Without a duration it goes on for ever. A duration holds as many ticks as whole intervals fit, at least one.
+  /// Ticks from `start` on. An interval of 0 is as fast as it goes; a duration of 0 is exactly one tick, at
+  /// once. Without a duration it goes on for ever. A duration holds as many ticks as whole intervals fit, at
+  /// least one.
   Pacer(Time start, Duration interval, std::optional<Duration> duration, std::uint64_t seed);
 
   /// The next moment to sample at; nothing when the run is over.
@@ -23,8 +24,8 @@ class Pacer {
   /// The run's end; nothing where it has none.
   [[nodiscard]] std::optional<Time> deadline() const { return deadline_; }
 
-  /// What was due at `now`: `is_due` asks for a sample; moments missed by more than an interval are skipped and
-  /// counted, never made up for.
+  /// What was due at `now`: `is_due` asks for a sample; moments missed by more than an interval are skipped
+  /// and counted, never made up for.
   struct Due {
     bool is_due = false;
     std::uint64_t late = 0;

@@ -13,7 +13,8 @@
 
 namespace sampler {
 
-/// The one loop that drives all targets on one thread: whatever is due next is done next, and nothing in it blocks.
+/// The one loop that drives all targets on one thread: whatever is due next is done next, and nothing in it
+/// blocks.
 class Sampler {
  public:
   using Clock = std::chrono::steady_clock;
@@ -57,6 +58,7 @@ class Sampler {
   std::vector<std::unique_ptr<Target>> targets_;
   std::optional<Child> child_;
   bool stop_asked_ = false;
+  bool pause_asked_ = false;
   Clock::time_point start_ = Clock::now();
   Clock::time_point end_ = start_;
   Clock::time_point next_checkpoint_;

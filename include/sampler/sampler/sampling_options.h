@@ -19,7 +19,8 @@ struct SamplingOptions {
   /// Of monotonic time; 0 is exactly one tick, nothing is until the target ends or a signal.
   std::optional<std::chrono::nanoseconds> duration{std::chrono::seconds{1}};
   Mode mode = Mode::wall;
-  bool report_activity = false;  ///< fill in every sample's ThreadActivity, also where the mode does not need it
+  bool report_activity =
+      false;                 ///< fill in every sample's ThreadActivity, also where the mode does not need it
   bool report_idle = false;  ///< in Mode::gil, a sample with an empty stack where nobody holds it
 };
 

@@ -16,17 +16,19 @@
 
 namespace sampler {
 
-/// One process to sample, with a schedule of its own: it looks for the process's interpreter, samples it, notices when
-/// the process runs another program, and looks again.
+/// One process to sample, with a schedule of its own: it looks for the process's interpreter, samples it,
+/// notices when the process runs another program, and looks again.
 class Target {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// A process that is (or by exec becomes) a Python. Throws Error where there is none or we may not trace it.
-  Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& catalog, Tracer& tracer, Recording& recording);
+  /// A process that is (or by exec becomes) a Python. Throws Error where there is none or we may not trace
+  /// it.
+  Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& catalog, Tracer& tracer,
+         Recording& recording);
 
-  /// Finds the interpreter now, waiting at most a second where it is not initialised yet; throws the Error that says why
-  /// there is none.
+  /// Finds the interpreter now, waiting at most a second where it is not initialised yet; throws the Error
+  /// that says why there is none.
   void require_interpreter();
 
   /// Does what is due: a tick, a look for the interpreter, waits to give up.
@@ -42,7 +44,9 @@ class Target {
   /// Whether an interpreter was ever found.
   [[nodiscard]] bool was_found() const noexcept { return pacer_.has_value(); }
 
-  bool stop_came(Tid tid, HeldThread held) { return interpreter_ && interpreter_->stop_came(tid, std::move(held)); }
+  bool stop_came(Tid tid, HeldThread held) {
+    return interpreter_ && interpreter_->stop_came(tid, std::move(held));
+  }
   void thread_ended(Tid tid) {
     if (interpreter_) interpreter_->thread_ended(tid);
   }
