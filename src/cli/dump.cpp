@@ -1,6 +1,6 @@
 #include <fmt/format.h>
-#include <signal.h>
 
+#include <csignal>
 #include <memory>
 #include <vector>
 

@@ -25,6 +25,7 @@ bool is_ignored(int signal) {
 }  // namespace
 
 SignalInbox::SignalInbox() {
+  ::signal(SIGCHLD, SIG_DFL);  // inherited as ignored, it would not be sent for the stops that we wait for
   sigset_t stopping;
   ::sigemptyset(&stopping);
   for (const int signal : {SIGINT, SIGTERM, SIGQUIT, SIGTSTP}) ::sigaddset(&stopping, signal);

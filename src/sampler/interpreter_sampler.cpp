@@ -178,15 +178,14 @@ InterpreterSampler::Settled InterpreterSampler::settle_by_stop(const PythonThrea
   return std::move(*readings);
 }
 
-std::optional<std::vector<InterpreterSampler::ThreadReading>> InterpreterSampler::read_held(
-    const PythonThread& thread, Scope scope, HeldThread held) {
+InterpreterSampler::Readings InterpreterSampler::read_held(const PythonThread& thread, Scope scope,
+                                                           HeldThread held) {
   auto readings = read(thread, scope);
   if (held.cut_short_a_call()) recording_.count_interrupted_call();
   return readings;  // the thread runs again here
 }
 
-std::optional<std::vector<InterpreterSampler::ThreadReading>> InterpreterSampler::read(
-    const PythonThread& thread, Scope scope) {
+InterpreterSampler::Readings InterpreterSampler::read(const PythonThread& thread, Scope scope) {
   if (scope == Scope::everyone) {
     auto everyone = read_everyone();
     if (!everyone || everyone->before != everyone->after || everyone->before.holder != thread.state) {
@@ -202,8 +201,7 @@ std::optional<std::vector<InterpreterSampler::ThreadReading>> InterpreterSampler
   return readings;
 }
 
-std::optional<std::vector<InterpreterSampler::ThreadReading>> InterpreterSampler::read_twice(
-    const PythonThread& thread, Scope scope) {
+InterpreterSampler::Readings InterpreterSampler::read_twice(const PythonThread& thread, Scope scope) {
   const auto before = read_gil();
   const auto first = read(thread, scope);
   auto second = read(thread, scope);
@@ -282,17 +280,7 @@ bool InterpreterSampler::stop_came(Tid tid, HeldThread held) {
   const auto readings = read_held(pending.thread, pending.scope, std::move(held));
   recording_.held.add(Clock::now() - start);
   recording_.count_late_stop();
-  const bool is_proven = readings && memory_.is_same_program();
-  if (is_proven) {
-    for (auto reading : *readings) {
-      if (pending.scope == Scope::thread) reading.activity = pending.activity;
-      emit(reading, pending.ticks.size());
-    }
-  }
-  for (const auto& waiting : pending.ticks) {
-    if (!is_proven) recording_.ledger.fail(waiting.tick, TickFailure::gil_too_busy);
-    recording_.ledger.release(waiting.tick);
-  }
+  settle_waiting(pending, pending.ticks, readings, TickFailure::gil_too_busy);
   return true;
 }
 
@@ -312,16 +300,43 @@ void InterpreterSampler::abandon() {
 }
 
 void InterpreterSampler::give_up(Clock::time_point now) {
+  const auto has_waited = [&](const Waiting& waiting) { return now - waiting.since >= longest_wait; };
   for (auto& pending : pending_) {
-    std::erase_if(pending.ticks, [&](const Waiting& waiting) {
-      if (now - waiting.since < longest_wait) return false;
-      recording_.ledger.fail(waiting.tick, TickFailure::stop_timed_out);
-      emit_unreadable(pending.thread, pending.activity);
-      recording_.ledger.release(waiting.tick);
-      return true;
-    });
+    const auto last = std::find_if_not(pending.ticks.begin(), pending.ticks.end(), has_waited);
+    const std::vector<Waiting> ticks(pending.ticks.begin(), last);
+    if (ticks.empty()) continue;
+    pending.ticks.erase(pending.ticks.begin(), last);
+    settle_waiting(pending, ticks, read_interrupted(pending), TickFailure::stop_timed_out);
   }
   std::erase_if(pending_, [](const PendingStop& pending) { return pending.ticks.empty(); });
+}
+
+InterpreterSampler::Readings InterpreterSampler::read_interrupted(const PendingStop& pending) {
+  // An interrupted thread that ran its program would have stopped within microseconds. One that has not
+  // stopped for this long is in the kernel or waits for a CPU, and stops before its program goes on: its
+  // stack stands still.
+  const auto tid = pending.thread.tid;
+  codes_.begin_tick();
+  const auto turns = watch(tid).times_switched_in();
+  auto readings = read(pending.thread, pending.scope);
+  const bool stood_still = turns && watch(tid).times_switched_in() == turns && tracer_.is_pending(tid);
+  return stood_still ? std::move(readings) : std::nullopt;
+}
+
+void InterpreterSampler::settle_waiting(const PendingStop& pending, const std::vector<Waiting>& ticks,
+                                        const Readings& readings, TickFailure otherwise) {
+  const bool is_proven = readings && memory_.is_same_program();
+  for (auto reading : is_proven ? *readings : std::vector<ThreadReading>{}) {
+    if (pending.scope == Scope::thread) reading.activity = pending.activity;
+    emit(reading, ticks.size());
+  }
+  for (const auto& waiting : ticks) {
+    if (!is_proven) {
+      recording_.ledger.fail(waiting.tick, otherwise);
+      emit_unreadable(pending.thread, pending.activity);
+    }
+    recording_.ledger.release(waiting.tick);
+  }
 }
 
 std::optional<InterpreterSampler::Clock::time_point> InterpreterSampler::next_give_up() const {

@@ -1,12 +1,12 @@
 #include "sampler/sampler/sampler.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 
 namespace sampler {
 namespace {

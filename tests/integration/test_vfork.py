@@ -22,11 +22,13 @@ class Vfork:
 
         summary = run.summary
         self.assertEqual(summary.asked, 200)
-        # 50 ticks fall into the 500 ms; the holder's stop of each is given up after 100 ms, or answers when it comes.
-        self.assertLessEqual(summary.failed + summary.late, 51, str(run))
+        # 50 ticks fall into the 500 ms; the holder's stop is given up for each of them after 100 ms, or answers when it
+        # comes. A sampler that waited for it would miss most of the 50; other load makes a few late.
+        self.assertLessEqual(summary.failed, 50, str(run))
+        self.assertLessEqual(summary.late, 10, str(run))
         threads = {tid: sum(stack.count for stack in stacks)
                    for tid, stacks in harness.stacks_by_thread(run).items()}
-        self.assertGreaterEqual(threads[target.facts["parked"]], 0.99 * summary.asked, str(run))
+        self.assertGreaterEqual(threads[target.facts["parked"]], 0.99 * (summary.asked - summary.late), str(run))
         self.assertGreaterEqual(threads[target.pid], 0.99 * (summary.asked - summary.failed - summary.late), str(run))
 
 

@@ -30,7 +30,7 @@ namespace sampler {
 class InterpreterSampler {
  public:
   using Clock = std::chrono::steady_clock;
-  /// A stop that has not come after this is given up for the ticks that wait for it.
+  /// A stop that has not come after this is no longer waited for by the ticks that asked for it.
   static constexpr std::chrono::milliseconds longest_wait{100};
   /// How often a reading that changed under us is repeated.
   static constexpr int most_tries = 4;
@@ -47,7 +47,7 @@ class InterpreterSampler {
   void thread_ended(Tid tid);
   /// The program has ended: ticks that wait for a stop were never asked for.
   void abandon();
-  /// Fails the ticks that have waited too long.
+  /// Settles the ticks that have waited too long without their stop.
   void give_up(Clock::time_point now);
   /// When give_up() has something to do; nothing while no tick waits.
   [[nodiscard]] std::optional<Clock::time_point> next_give_up() const;
@@ -80,6 +80,8 @@ class InterpreterSampler {
     Scope scope = Scope::thread;
     std::vector<Waiting> ticks;
   };
+  /// Nothing where what was read is not proven.
+  using Readings = std::optional<std::vector<ThreadReading>>;
   struct Gone {};
   using Settled = std::variant<std::vector<ThreadReading>, StopPending, Gone, TickFailure>;
 
@@ -93,10 +95,14 @@ class InterpreterSampler {
   [[nodiscard]] Settled settle_by_stop(const PythonThread& thread, Scope scope);
   /// These read what a scope asks for; nothing where that is not proven by the GIL's words (everyone) or
   /// unreadable.
-  [[nodiscard]] std::optional<std::vector<ThreadReading>> read(const PythonThread& thread, Scope scope);
-  [[nodiscard]] std::optional<std::vector<ThreadReading>> read_twice(const PythonThread& thread, Scope scope);
-  [[nodiscard]] std::optional<std::vector<ThreadReading>> read_held(const PythonThread& thread, Scope scope,
-                                                                    HeldThread held);
+  [[nodiscard]] Readings read(const PythonThread& thread, Scope scope);
+  [[nodiscard]] Readings read_twice(const PythonThread& thread, Scope scope);
+  [[nodiscard]] Readings read_held(const PythonThread& thread, Scope scope, HeldThread held);
+
+  /// What a stop that is long overdue would show: nothing where that is not sure.
+  [[nodiscard]] Readings read_interrupted(const PendingStop& pending);
+  void settle_waiting(const PendingStop& pending, const std::vector<Waiting>& ticks, const Readings& readings,
+                      TickFailure otherwise);
 
   /// Nothing where memory could not be read or the list of threads was damaged. Stacks are those of the
   /// wanted threads but for `GilState::last_holder` before and after, where the GIL counts its switches.

@@ -1,0 +1,217 @@
+#pragma once
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <map>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "catch.h"
+#include "sampler/cpython/layout_catalog.h"
+#include "sampler/cpython/python_runtime.h"
+#include "sampler/memory/remote_memory.h"
+
+namespace sampler {
+
+/// Memory that is made of separate pieces; between them nothing can be read.
+class FakeMemory final : public RemoteMemory {
+ public:
+  Result<void, ReadError> read(RemoteAddress from, std::span<std::byte> into) noexcept override {
+    ++reads;
+    const auto bytes = find(from, into.size());
+    if (bytes.size() != into.size()) {
+      return Failure{ReadError{from, static_cast<std::uint32_t>(into.size()), EFAULT}};
+    }
+    std::memcpy(into.data(), bytes.data(), bytes.size());
+    return {};
+  }
+
+  /// A new piece, all zero.
+  RemoteAddress add(std::size_t size) {
+    const RemoteAddress address{next_};
+    pieces_.emplace(next_, std::vector<std::byte>(size));
+    next_ += (size + 4095) / 16 * 16;
+    return address;
+  }
+  template <class T>
+  void put(RemoteAddress at, const T& value) {
+    const auto bytes = find(at, sizeof(T));
+    REQUIRE(bytes.size() == sizeof(T));
+    std::memcpy(bytes.data(), &value, sizeof(T));
+  }
+  void put_bytes(RemoteAddress at, std::span<const std::byte> from) {
+    const auto bytes = find(at, from.size());
+    REQUIRE(bytes.size() == from.size());
+    if (!from.empty()) std::memcpy(bytes.data(), from.data(), from.size());
+  }
+  /// Nobody can read the piece at an address any more.
+  void remove(RemoteAddress piece) { REQUIRE(pieces_.erase(piece.value) == 1); }
+
+  int reads = 0;
+
+ private:
+  std::span<std::byte> find(RemoteAddress from, std::size_t size) noexcept {
+    auto piece = pieces_.upper_bound(from.value);
+    if (piece == pieces_.begin()) return {};
+    --piece;
+    const auto offset = from.value - piece->first;
+    auto& bytes = piece->second;
+    if (offset > bytes.size() || size > bytes.size() - offset) return {};
+    return std::span{bytes}.subspan(offset, size);
+  }
+
+  std::map<std::uint64_t, std::vector<std::byte>> pieces_;
+  std::uint64_t next_ = 0x7f00'0000'1000;
+};
+
+/// The layout of a supported version; it lives as long as the test program.
+inline const Layout& layout_of(PythonVersion version) {
+  static const LayoutCatalog catalog;
+  return catalog.find(version);
+}
+
+/// What a test says of a code object.
+struct CodeFacts {
+  std::string_view name = "work";
+  std::string_view file = "/srv/app.py";
+  std::int32_t first_line = 10;
+  std::vector<int> line_table{};
+  std::int64_t units = 100;
+  std::uint32_t version = 0;
+};
+
+/// A little CPython of one version, built object by object.
+class FakePython {
+ public:
+  explicit FakePython(PythonVersion version) : layout{layout_of(version)} {
+    runtime.layout = &layout;
+    runtime.code_type = memory.add(400);
+    runtime.interpreters_head = memory.add(8);
+  }
+
+  RemoteAddress add_bytes(const std::vector<int>& values) {
+    std::vector<std::byte> data;
+    for (const int value : values) data.push_back(static_cast<std::byte>(value));
+    return add_bytes_object(data);
+  }
+  /// An ASCII string as this version stores names.
+  RemoteAddress add_text(std::string_view text) {
+    const auto characters = std::as_bytes(std::span{text});
+    if (layout.traits.strings == StringKind::byte_string) return add_bytes_object(characters);
+    const auto& unicode = layout.unicode;
+    const auto object = memory.add(unicode.ascii_data.offset + text.size() + 1);
+    memory.put(object + unicode.length.offset, static_cast<std::int64_t>(text.size()));
+    memory.put(object + unicode.state.offset,
+               (1U << unicode.kind_shift) | (1U << unicode.compact_shift) | (1U << unicode.ascii_shift));
+    memory.put_bytes(object + unicode.ascii_data.offset, characters);
+    return object;
+  }
+  /// Writes other characters into a text of the same length.
+  void overwrite_text(RemoteAddress object, std::string_view text) {
+    const auto at = layout.traits.strings == StringKind::byte_string ? layout.bytes.data.offset
+                                                                     : layout.unicode.ascii_data.offset;
+    memory.put_bytes(object + at, std::as_bytes(std::span{text}));
+  }
+
+  RemoteAddress add_code(const CodeFacts& facts) {
+    const auto& code = layout.code;
+    const auto object = memory.add(code.size);
+    memory.put(object + layout.object.type.offset, runtime.code_type);
+    memory.put(object + code.filename.offset, add_text(facts.file));
+    memory.put(object + name_field().offset, add_text(facts.name));
+    memory.put(object + code.line_table.offset, add_bytes(facts.line_table));
+    memory.put(object + code.first_line.offset, facts.first_line);
+    if (code.unit_count.exists()) memory.put(object + code.unit_count.offset, facts.units);
+    if (code.version.exists()) memory.put(object + code.version.offset, facts.version);
+    return object;
+  }
+  [[nodiscard]] Field<RemoteAddress> name_field() const {
+    return layout.code.qualname.exists() ? layout.code.qualname : layout.code.name;
+  }
+  /// What a frame of this code has as instruction when it is at a code unit (at a byte, before 3.10).
+  [[nodiscard]] std::uint64_t instruction(RemoteAddress code, std::int32_t index) const {
+    if (layout.traits.instruction != InstructionPointer::pointer) return static_cast<std::uint32_t>(index);
+    return code.value + layout.code.bytecode.offset + static_cast<std::uint64_t>(std::int64_t{index} * 2);
+  }
+
+  RemoteAddress add_frame(RemoteAddress code, RemoteAddress previous, std::int32_t index = 0) {
+    const auto& frame = layout.frame;
+    const auto object = memory.add(frame.size);
+    memory.put(object + frame.executable.offset, code);
+    memory.put(object + frame.previous.offset, previous);
+    const auto at = instruction(code, index);
+    if (layout.traits.instruction == InstructionPointer::pointer) {
+      memory.put(object + frame.instruction.offset, at);
+    } else {
+      memory.put(object + frame.instruction.offset, static_cast<std::uint32_t>(at));
+    }
+    return object;
+  }
+  /// A frame that this version puts where C calls Python.
+  RemoteAddress add_trampoline(RemoteAddress previous) {
+    const auto object = memory.add(layout.frame.size);
+    memory.put(object + layout.frame.previous.offset, previous);
+    memory.put(object + layout.frame.owner.offset, layout.traits.first_trampoline_owner);
+    return object;
+  }
+  void set_previous(RemoteAddress frame, RemoteAddress previous) {
+    memory.put(frame + layout.frame.previous.offset, previous);
+  }
+
+  /// A thread state that nobody's list holds.
+  RemoteAddress add_thread(RemoteAddress innermost_frame, RemoteAddress interpreter = {}) {
+    const auto thread = memory.add(layout.thread.size);
+    memory.put(thread + layout.thread.interpreter.offset, interpreter);
+    switch (layout.traits.frame_chain) {
+      case FrameChain::frame_objects:
+        memory.put(thread + layout.thread.frame.offset, innermost_frame);
+        break;
+      case FrameChain::direct:
+        memory.put(thread + layout.thread.current_frame.offset, innermost_frame);
+        break;
+      case FrameChain::through_cframe: {
+        const auto cframe = memory.add(layout.cframe.current_frame.offset + 8);
+        memory.put(cframe + layout.cframe.current_frame.offset, innermost_frame);
+        memory.put(thread + layout.thread.cframe.offset, cframe);
+        break;
+      }
+    }
+    return thread;
+  }
+
+  /// An interpreter at the head of the list.
+  RemoteAddress add_interpreter() {
+    const auto object = memory.add(512);
+    const auto old_head = read_as<RemoteAddress>(memory, runtime.interpreters_head);
+    REQUIRE(old_head);
+    memory.put(object + layout.interpreter.next.offset, *old_head);
+    memory.put(runtime.interpreters_head, object);
+    return object;
+  }
+  /// A thread state at the head of its interpreter's list.
+  RemoteAddress add_listed_thread(RemoteAddress interpreter) {
+    const auto thread = add_thread({}, interpreter);
+    const auto head = interpreter + layout.interpreter.threads_head.offset;
+    const auto old_head = read_as<RemoteAddress>(memory, head);
+    REQUIRE(old_head);
+    memory.put(thread + layout.thread.next.offset, *old_head);
+    memory.put(head, thread);
+    return thread;
+  }
+
+  const Layout& layout;
+  FakeMemory memory;
+  PythonRuntime runtime;
+
+ private:
+  RemoteAddress add_bytes_object(std::span<const std::byte> data) {
+    const auto object = memory.add(layout.bytes.data.offset + data.size() + 1);
+    memory.put(object + layout.object.var_size.offset, static_cast<std::int64_t>(data.size()));
+    memory.put_bytes(object + layout.bytes.data.offset, data);
+    return object;
+  }
+};
+
+}  // namespace sampler

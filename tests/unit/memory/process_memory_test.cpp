@@ -1,0 +1,251 @@
+#include "sampler/memory/process_memory.h"
+
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <vector>
+
+#include "../process/test_child.h"
+#include "catch.h"
+#include "sampler/base/error.h"
+#include "test_memory.h"
+
+namespace sampler {
+namespace {
+
+ProcessMemory our_memory() {
+  return ProcessMemory{Process{Pid{::getpid()}}};
+}
+
+/// Ranges of eight bytes, one after the other from the start of `pages`, and where they go.
+struct Batch {
+  static constexpr std::size_t width = 8;
+
+  Batch(const Pages& pages, std::size_t count) : bytes(count * width) {
+    for (std::size_t i = 0; i < count; ++i) {
+      ranges.push_back({pages.address(i * width), std::span{bytes}.subspan(i * width, width)});
+    }
+  }
+
+  std::vector<std::byte> bytes;
+  std::vector<RemoteRange> ranges;
+  std::vector<std::uint32_t> unread{99};
+};
+
+/// A child that becomes cat once it is told to.
+class ExecutingChild {
+ public:
+  ExecutingChild()
+      : child_{[&] {
+          (void)go_.take();
+          ::dup2(input_.read_end.get(), STDIN_FILENO);
+          ::dup2(output_.write_end.get(), STDOUT_FILENO);
+          ::execl("/bin/cat", "cat", static_cast<char*>(nullptr));
+        }} {}
+
+  /// Returns once the child runs cat.
+  void exec() {
+    go_.give();
+    input_.give();
+    REQUIRE(output_.take());
+  }
+  void end() { child_.end(); }
+  /// Ends it, but leaves a zombie.
+  void kill() const {
+    REQUIRE(::kill(number(child_.pid()), SIGKILL) == 0);
+    siginfo_t ended{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(number(child_.pid())), &ended, WEXITED | WNOWAIT) == 0);
+  }
+  [[nodiscard]] Pid pid() const noexcept { return child_.pid(); }
+
+ private:
+  Pipe go_, input_, output_;
+  TestChild child_;
+};
+
+}  // namespace
+
+TEST_CASE("bytes of a process are read as they are", "[memory]") {
+  const Pages pages{2};
+  auto memory = our_memory();
+  std::array<std::byte, 100> bytes;
+  REQUIRE(memory.read(pages.address(4050), bytes));
+  CHECK(are_initial(bytes, 4050));
+}
+
+TEST_CASE("one value of a plain type is read", "[memory]") {
+  const std::uint64_t value = 0x1122334455667788;
+  auto memory = our_memory();
+  const auto read = read_as<std::uint64_t>(memory, {reinterpret_cast<std::uint64_t>(&value)});  // NOLINT
+  REQUIRE(read);
+  CHECK(*read == value);
+}
+
+TEST_CASE("what is not mapped cannot be read, and the error says what", "[memory]") {
+  Pages pages{1};
+  pages.take_away(0);
+  auto memory = our_memory();
+  std::array<std::byte, 8> bytes;
+  const auto read = memory.read(pages.address(16), bytes);
+  REQUIRE_FALSE(read);
+  CHECK(read.error().address == pages.address(16));
+  CHECK(read.error().length == 8);
+  CHECK(read.error().code == EFAULT);
+}
+
+TEST_CASE("a read that ends in what is not mapped is an error", "[memory]") {
+  Pages pages{2};
+  pages.take_away(1);
+  auto memory = our_memory();
+  std::array<std::byte, 16> bytes;
+  CHECK(memory.read(pages.address(4080), bytes));
+  const auto read = memory.read(pages.address(4081), bytes);
+  REQUIRE_FALSE(read);
+  CHECK(read.error().code == EFAULT);
+}
+
+TEST_CASE("hostile addresses are errors", "[memory]") {
+  auto memory = our_memory();
+  std::array<std::byte, 16> bytes;
+  CHECK_FALSE(memory.read({0}, bytes));
+  CHECK_FALSE(memory.read({~std::uint64_t{0}}, bytes));
+  CHECK_FALSE(memory.read({0xffff'8000'0000'0000}, bytes));
+}
+
+TEST_CASE("a batch without anything unreadable is read whole", "[memory]") {
+  const Pages pages{1};
+  Batch batch{pages, 10};
+  our_memory().read_batch(batch.ranges, batch.unread);
+  CHECK(batch.unread.empty());
+  CHECK(are_initial(batch.bytes, 0));
+}
+
+TEST_CASE("an empty batch reads nothing", "[memory]") {
+  std::vector<std::uint32_t> unread{1};
+  our_memory().read_batch({}, unread);
+  CHECK(unread.empty());
+}
+
+TEST_CASE("exactly the ranges in an unmapped page are unread", "[memory]") {
+  Pages pages{3};
+  std::array<std::byte, 64> before, inside, after;
+  const std::array ranges{RemoteRange{pages.address(100), before}, RemoteRange{pages.address(5000), inside},
+                          RemoteRange{pages.address(9000), after}};
+  auto memory = our_memory();
+  std::vector<std::uint32_t> unread;
+  pages.take_away(1);
+  memory.read_batch(ranges, unread);
+  CHECK(unread == std::vector<std::uint32_t>{1});
+  CHECK(are_initial(before, 100));
+  CHECK(are_initial(after, 9000));
+}
+
+TEST_CASE("a range that is half readable is unread and the next one read", "[memory]") {
+  Pages pages{3};
+  std::array<std::byte, 64> half, next;
+  const std::array ranges{RemoteRange{pages.address(4090), half}, RemoteRange{pages.address(8192), next}};
+  auto memory = our_memory();
+  std::vector<std::uint32_t> unread;
+  pages.take_away(1);
+  memory.read_batch(ranges, unread);
+  CHECK(unread == std::vector<std::uint32_t>{0});
+  CHECK(are_initial(next, 8192));
+}
+
+TEST_CASE("a batch of unreadable ranges is unread whole", "[memory]") {
+  Pages pages{1};
+  Batch batch{pages, 5};
+  auto memory = our_memory();
+  pages.take_away(0);
+  memory.read_batch(batch.ranges, batch.unread);
+  CHECK(batch.unread == std::vector<std::uint32_t>{0, 1, 2, 3, 4});
+}
+
+TEST_CASE("more ranges than one call takes are read", "[memory]") {
+  const Pages pages{8};
+  Batch batch{pages, 4096};
+  our_memory().read_batch(batch.ranges, batch.unread);
+  CHECK(batch.unread.empty());
+  CHECK(are_initial(batch.bytes, 0));
+}
+
+TEST_CASE("unreadable ranges are found at the edges of calls", "[memory]") {
+  const Pages pages{8};
+  Batch batch{pages, 4096};
+  for (const std::size_t i : {0U, 1U, 1023U, 1024U, 2050U, 4095U}) batch.ranges[i].from = {64};
+  our_memory().read_batch(batch.ranges, batch.unread);
+  CHECK(batch.unread == std::vector<std::uint32_t>{0, 1, 1023, 1024, 2050, 4095});
+  const std::span bytes{batch.bytes};
+  CHECK(are_initial(bytes.subspan(2 * 8, 1021 * 8), 2 * 8));
+  CHECK(are_initial(bytes.subspan(1025 * 8, 1025 * 8), 1025 * 8));
+  CHECK(are_initial(bytes.subspan(2051 * 8, 2044 * 8), 2051 * 8));
+}
+
+TEST_CASE("the memory of another process is its own", "[memory]") {
+  Pages pages{1};
+  const Pipe ready;
+  const Pipe wait;
+  const TestChild child{[&] {
+    pages.set(10, std::byte{0xEE});
+    ready.give();
+    (void)wait.take();
+  }};
+  REQUIRE(ready.take());
+  ProcessMemory memory{Process{child.pid()}};
+  const auto theirs = read_as<std::byte>(memory, pages.address(10));
+  REQUIRE(theirs);
+  CHECK(*theirs == std::byte{0xEE});
+}
+
+TEST_CASE("a process that has ended cannot be read", "[memory]") {
+  const Pages pages{1};
+  const Pipe wait;
+  TestChild child{[&] { (void)wait.take(); }};
+  ProcessMemory memory{Process{child.pid()}};
+  REQUIRE(read_as<std::byte>(memory, pages.address(0)));
+  child.end();
+  const auto read = read_as<std::byte>(memory, pages.address(0));
+  REQUIRE_FALSE(read);
+  CHECK(read.error().code == ESRCH);
+}
+
+TEST_CASE("the memory of a process that ends before it is opened is an error", "[memory]") {
+  const Pipe wait;
+  TestChild child{[&] { (void)wait.take(); }};
+  const Process process{child.pid()};
+  child.end();
+  std::optional<ErrorKind> kind;
+  try {
+    const ProcessMemory memory{process};
+  } catch (const Error& error) {
+    kind = error.kind();
+  }
+  CHECK(kind == ErrorKind::no_process);
+}
+
+TEST_CASE("a process is the same program until it executes another", "[memory]") {
+  ExecutingChild child;
+  const ProcessMemory memory{Process{child.pid()}};
+  CHECK(memory.is_same_program());
+  child.exec();
+  CHECK_FALSE(memory.is_same_program());
+  const ProcessMemory of_cat{Process{child.pid()}};
+  CHECK(of_cat.is_same_program());
+}
+
+TEST_CASE("a process that has ended is not the same program, not even as a zombie", "[memory]") {
+  ExecutingChild child;
+  child.exec();
+  const ProcessMemory memory{Process{child.pid()}};
+  REQUIRE(memory.is_same_program());
+  child.kill();
+  CHECK_FALSE(memory.is_same_program());
+  child.end();
+  CHECK_FALSE(memory.is_same_program());
+}
+
+TEST_CASE("we are the same program as ever", "[memory]") {
+  CHECK(our_memory().is_same_program());
+}
+
+}  // namespace sampler

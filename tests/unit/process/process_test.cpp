@@ -1,0 +1,239 @@
+#include "sampler/process/process.h"
+
+#include <sched.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <optional>
+
+#include "catch.h"
+#include "sampler/base/error.h"
+#include "test_child.h"
+
+namespace sampler {
+namespace {
+
+Error error_of(Pid pid) {
+  try {
+    const Process process{pid};
+  } catch (const Error& error) {
+    return error;
+  }
+  FAIL("nothing was thrown");
+  return Error{ErrorKind::internal, ""};
+}
+
+/// 20 fields from the state on, of which the tests look at some.
+std::string stat_text(std::string_view comm) {
+  return "42 (" + std::string{comm} + ") S 7 42 42 0 -1 4194560 9 0 0 0 1 2 0 0 20 0 1 0 98765 1000 5\n";
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream in{path};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+/// A fork into a PID namespace of its own; -1 where we may not make one.
+pid_t fork_into_pid_namespace() {
+  return static_cast<pid_t>(::syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+}
+
+}  // namespace
+
+TEST_CASE("a stat text tells name, state, parent, flags and start", "[process]") {
+  const auto stat = parse_stat(stat_text("python3"));
+  REQUIRE(stat);
+  CHECK(stat->name == "python3");
+  CHECK(stat->state == 'S');
+  CHECK(stat->parent == Pid{7});
+  CHECK(stat->flags == 4194560);
+  CHECK(stat->start_time == 98765);
+}
+
+TEST_CASE("a command's name may hold spaces, parentheses and what looks like fields", "[process]") {
+  const auto stat = parse_stat(stat_text("a) R 1 (b c) "));
+  REQUIRE(stat);
+  CHECK(stat->name == "a) R 1 (b c) ");
+  CHECK(stat->state == 'S');
+  CHECK(stat->parent == Pid{7});
+}
+
+TEST_CASE("a command may have no name", "[process]") {
+  const auto stat = parse_stat(stat_text(""));
+  REQUIRE(stat);
+  CHECK(stat->name.empty());
+  CHECK(stat->state == 'S');
+}
+
+TEST_CASE("a text that is no stat text is refused", "[process]") {
+  const auto whole = stat_text("x");
+  CHECK_FALSE(parse_stat(""));
+  CHECK_FALSE(parse_stat("42"));
+  CHECK_FALSE(parse_stat("42 (x"));
+  CHECK_FALSE(parse_stat("42 x) S 7"));
+  CHECK_FALSE(parse_stat(")("));
+  CHECK_FALSE(parse_stat("42 (x)"));
+  CHECK_FALSE(parse_stat("42 (x) S 7 42\n"));
+  CHECK_FALSE(parse_stat(whole.substr(0, whole.find("98765"))));
+}
+
+TEST_CASE("our own stat is that of the process we are", "[process]") {
+  const auto stat = read_stat("self");
+  REQUIRE(stat);
+  CHECK(stat->state == 'R');
+  CHECK(stat->parent == Pid{::getppid()});
+  CHECK(stat->start_time > 0);
+}
+
+TEST_CASE("what is not there has no stat", "[process]") {
+  CHECK_FALSE(read_stat("none"));
+}
+
+TEST_CASE("a process that is not there is an error with a cure", "[process]") {
+  TestChild child{[] {}};
+  child.end();
+  const auto error = error_of(child.pid());
+  CHECK(error.kind() == ErrorKind::no_process);
+  CHECK_THAT(error.what(), Catch::Contains(std::to_string(number(child.pid()))));
+  CHECK_FALSE(error.hint().empty());
+}
+
+TEST_CASE("a zombie is an error that names its parent", "[process]") {
+  const TestChild child{[] {}};
+  siginfo_t ended{};
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(number(child.pid())), &ended, WEXITED | WNOWAIT) == 0);
+  const auto error = error_of(child.pid());
+  CHECK(error.kind() == ErrorKind::no_process);
+  CHECK_THAT(error.what(), Catch::Contains("zombie"));
+  CHECK_THAT(error.hint(), Catch::Contains(std::to_string(::getpid())));
+}
+
+TEST_CASE("a kernel thread is no Python", "[process]") {
+  const auto stat = read_stat("2");
+  if (!stat || (stat->flags & 0x00200000U) == 0) {
+    WARN("not run: process 2 is no kernel thread here");
+    return;
+  }
+  const auto error = error_of(Pid{2});
+  CHECK(error.kind() == ErrorKind::not_python);
+  CHECK_THAT(error.what(), Catch::Contains("kernel thread"));
+}
+
+TEST_CASE("a process is alive until it ends, and dead as a zombie and after", "[process]") {
+  const Pipe pipe;
+  TestChild child{[&] { (void)pipe.take(); }};
+  const Process process{child.pid()};
+  CHECK(process.is_alive());
+  pipe.give();
+  siginfo_t ended{};
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(number(child.pid())), &ended, WEXITED | WNOWAIT) == 0);
+  CHECK_FALSE(process.is_alive());
+  child.end();
+  CHECK_FALSE(process.is_alive());
+}
+
+TEST_CASE("our own program is among our mappings and can be opened through them", "[process]") {
+  const Process self{Pid{::getpid()}};
+  const auto mappings = self.file_mappings();
+  const auto here = reinterpret_cast<std::uint64_t>(&stat_text);  // NOLINT: an address as a number
+  const auto found = std::find_if(mappings.begin(), mappings.end(), [&](const FileMapping& mapping) {
+    return mapping.start.value <= here && here < mapping.end.value;
+  });
+  REQUIRE(found != mappings.end());
+  const auto file = self.open_mapping(*found);
+  REQUIRE(file);
+  std::array<char, 4> magic{};
+  REQUIRE(::pread(file->get(), magic.data(), magic.size(), 0) == 4);
+  CHECK(std::string_view{magic.data() + 1, 3} == "ELF");
+}
+
+TEST_CASE("a mapping whose name leads to another file is not opened by it", "[process]") {
+  const Process self{Pid{::getpid()}};
+  const auto file = self.open_mapping(FileMapping{
+      .start = {0x1000}, .end = {0x2000}, .file_offset = 0, .inode = 1, .path = "/proc/self/status"});
+  REQUIRE_FALSE(file);
+  CHECK(file.error() != 0);
+}
+
+TEST_CASE("an ended process has no mappings", "[process]") {
+  const Pipe pipe;
+  TestChild child{[&] { (void)pipe.take(); }};
+  const Process process{child.pid()};
+  CHECK_FALSE(process.file_mappings().empty());
+  child.end();
+  CHECK(process.file_mappings().empty());
+}
+
+TEST_CASE("nobody traces us", "[process]") {
+  if (text_of("/proc/self/status").find("TracerPid:\t0\n") == std::string::npos) {
+    WARN("not run: the test runs under a debugger");
+    return;
+  }
+  CHECK_FALSE(find_tracer(Process{Pid{::getpid()}}));
+}
+
+TEST_CASE("a traced process names its thread and its tracer", "[process]") {
+  const Pipe wait;
+  const TestChild child{[&] {
+    ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+    (void)wait.take();
+  }};
+  const Pipe ready;
+  const Pipe done;
+  const TestChild tracer{[&] {
+    if (::ptrace(PTRACE_SEIZE, number(child.pid()), nullptr, nullptr) == 0) ready.give();
+    (void)done.take();
+  }};
+  REQUIRE(ready.take());
+  const auto tracing = find_tracer(Process{child.pid()});
+  REQUIRE(tracing);
+  CHECK(tracing->thread == child.tid());
+  CHECK(tracing->tracer == tracer.pid());
+}
+
+TEST_CASE("in our own PID namespace the inner number is the number", "[process]") {
+  CHECK(inner_pid(Process{Pid{::getpid()}}) == static_cast<std::uint32_t>(::getpid()));
+}
+
+TEST_CASE("the first process of a PID namespace has the inner number 1", "[process]") {
+  const Pipe pipe;
+  const pid_t pid = fork_into_pid_namespace();
+  if (pid == 0) {
+    (void)pipe.take();
+    ::_exit(0);
+  }
+  if (pid < 0) {
+    WARN("not run: no right to make a PID namespace");
+    return;
+  }
+  const ChildGuard child{pid};
+  CHECK(inner_pid(Process{child.pid()}) == 1U);
+}
+
+TEST_CASE("a child and its child are our descendants, the nearer first", "[process]") {
+  REQUIRE(::prctl(PR_SET_CHILD_SUBREAPER, 1UL) == 0);
+  std::optional<ChildGuard> grandchild;
+  {
+    const Pipe report;
+    const Pipe wait;
+    const TestChild child{[&] {
+      const TestChild inner{[&] { (void)wait.take(); }};
+      const pid_t pid = number(inner.pid());
+      static_cast<void>(!::write(report.write_end.get(), &pid, sizeof pid));
+      (void)wait.take();
+    }};
+    pid_t pid = 0;
+    REQUIRE(::read(report.read_end.get(), &pid, sizeof pid) == static_cast<ssize_t>(sizeof pid));
+    grandchild.emplace(pid);
+    CHECK(descendants(Pid{::getpid()}) == std::vector{child.pid(), Pid{pid}});
+    CHECK(descendants(child.pid()) == std::vector{Pid{pid}});
+    CHECK(descendants(Pid{pid}).empty());
+  }
+  grandchild.reset();
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0UL);
+}
+
+}  // namespace sampler

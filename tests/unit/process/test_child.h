@@ -1,0 +1,126 @@
+#pragma once
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <new>
+
+#include "catch.h"
+#include "sampler/base/ids.h"
+#include "sampler/base/unique_fd.h"
+
+namespace sampler {
+
+/// Asks until the answer is yes; false where it was not within ten seconds.
+template <class Condition>
+[[nodiscard]] bool comes_true(Condition condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{10};
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    ::sched_yield();
+  }
+  return true;
+}
+
+/// Kills and reaps a child of ours, unless somebody has reaped it.
+class ChildGuard {
+ public:
+  explicit ChildGuard(pid_t pid) noexcept : pid_{pid} {}
+  ChildGuard(const ChildGuard&) = delete;
+  ChildGuard& operator=(const ChildGuard&) = delete;
+  ~ChildGuard() { end(); }
+
+  void end() noexcept {
+    siginfo_t ended{};
+    // As long as it is our child its number is its own.
+    if (::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) != 0) return;
+    ::kill(pid_, SIGKILL);
+    int status = 0;
+    // A stop that its tracer was not told of yet comes before the end.
+    while (::waitpid(pid_, &status, __WALL) == pid_ && WIFSTOPPED(status)) {
+    }
+  }
+
+  [[nodiscard]] Pid pid() const noexcept { return Pid{pid_}; }
+  /// Its first thread.
+  [[nodiscard]] Tid tid() const noexcept { return Tid{pid_}; }
+
+ private:
+  pid_t pid_;
+};
+
+/// A forked child that does `body` and ends, at the latest with this or with the test.
+class TestChild : public ChildGuard {
+ public:
+  template <class Body>
+  explicit TestChild(Body body) : ChildGuard{start(body)} {
+    REQUIRE(number(pid()) > 0);
+  }
+
+ private:
+  template <class Body>
+  static pid_t start(Body& body) {
+    const pid_t parent = ::getpid();
+    const pid_t pid = ::fork();
+    if (pid != 0) return pid;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() == parent) body();
+    ::_exit(0);
+  }
+};
+
+/// A pipe whose ends are ours and our children's.
+class Pipe {
+ public:
+  Pipe() {
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe(ends.data()) == 0);
+    read_end = UniqueFd{ends[0]};
+    write_end = UniqueFd{ends[1]};
+  }
+
+  /// Waits for one byte; false at the end of the file.
+  [[nodiscard]] bool take() const {
+    char byte = 0;
+    return ::read(read_end.get(), &byte, 1) == 1;
+  }
+  void give() const { static_cast<void>(!::write(write_end.get(), "x", 1)); }
+
+  UniqueFd read_end;
+  UniqueFd write_end;
+};
+
+/// Numbers in memory that a child shares with us.
+struct SharedNumbers {
+  std::atomic<std::uint64_t> progress{0};
+  std::atomic<std::uint64_t> signals{0};
+};
+
+class SharedPage {
+ public:
+  SharedPage()
+      : page_{::mmap(nullptr, sizeof(SharedNumbers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                     0)} {
+    REQUIRE(page_ != MAP_FAILED);
+    numbers_ = new (page_) SharedNumbers;
+  }
+  SharedPage(const SharedPage&) = delete;
+  SharedPage& operator=(const SharedPage&) = delete;
+  ~SharedPage() { ::munmap(page_, sizeof(SharedNumbers)); }
+
+  [[nodiscard]] SharedNumbers* operator->() const noexcept { return numbers_; }
+
+ private:
+  void* page_;
+  SharedNumbers* numbers_ = nullptr;
+};
+
+}  // namespace sampler

@@ -1,0 +1,113 @@
+#include "sampler/process/thread_watch.h"
+
+#include <sys/syscall.h>
+
+#include "catch.h"
+#include "test_child.h"
+
+namespace sampler {
+
+TEST_CASE("a blocked call is its number and first argument", "[process]") {
+  const auto call = parse_blocked_call("202 0x7f31a4000b60 0x189 0x0 0x0 0x0 0xffffffff 0x7ffd10 0x7f3a\n");
+  REQUIRE(call);
+  CHECK(call->number == 202);
+  CHECK(call->first_argument == 0x7f31a4000b60);
+}
+
+TEST_CASE("the call of number 0 is a call", "[process]") {
+  const auto call = parse_blocked_call("0 0x3 0x7f6d 0x20000 0x0 0x0 0x0 0x7ffc 0x7f6d\n");
+  REQUIRE(call);
+  CHECK(call->number == 0);
+  CHECK(call->first_argument == 3);
+}
+
+TEST_CASE("a thread that runs is in no call", "[process]") {
+  CHECK_FALSE(parse_blocked_call("running\n"));
+}
+
+TEST_CASE("a thread that is blocked outside of calls is in no call", "[process]") {
+  CHECK_FALSE(parse_blocked_call("-1 0x7ffd4a2b1c60 0x7f31a4000b60\n"));
+}
+
+TEST_CASE("a text that is no call is refused", "[process]") {
+  CHECK_FALSE(parse_blocked_call(""));
+  CHECK_FALSE(parse_blocked_call("\n"));
+  CHECK_FALSE(parse_blocked_call(" 5 0x1"));
+  CHECK_FALSE(parse_blocked_call("5"));
+  CHECK_FALSE(parse_blocked_call("5 "));
+  CHECK_FALSE(parse_blocked_call("5 0x"));
+  CHECK_FALSE(parse_blocked_call("5 0xzz"));
+  CHECK_FALSE(parse_blocked_call("5 12"));
+  CHECK_FALSE(parse_blocked_call("0x5 0x1"));
+  CHECK_FALSE(parse_blocked_call("99999999999999999999 0x1"));
+  CHECK_FALSE(parse_blocked_call("5 0x11111111111111111"));
+}
+
+TEST_CASE("a thread that waits on a pipe sleeps in read and is given no CPU", "[process]") {
+  const Pipe pipe;
+  const TestChild child{[&] { (void)pipe.take(); }};
+  const ThreadWatch watch{child.pid(), child.tid()};
+  // The kernel tells the call only once the thread is off its CPU.
+  REQUIRE(comes_true([&] { return watch.blocked_call().value_or(BlockedCall{}).number == SYS_read; }));
+  CHECK(watch.blocked_call()->first_argument == static_cast<std::uint64_t>(pipe.read_end.get()));
+  CHECK(watch.state() == 'S');
+  const auto times = watch.times_switched_in();
+  if (!times) WARN("not run: this kernel has no schedstat");
+  CHECK(watch.times_switched_in() == times);
+}
+
+TEST_CASE("a thread that is woken is given the CPU again", "[process]") {
+  const Pipe pipe;
+  const TestChild child{[&] {
+    while (pipe.take()) {
+    }
+  }};
+  const ThreadWatch watch{child.pid(), child.tid()};
+  REQUIRE(comes_true([&] { return watch.blocked_call().has_value(); }));
+  const auto before = watch.times_switched_in();
+  if (!before) {
+    WARN("not run: this kernel has no schedstat");
+    return;
+  }
+  pipe.give();
+  CHECK(comes_true([&] { return watch.times_switched_in() > before; }));
+}
+
+TEST_CASE("a thread that computes runs and is in no call", "[process]") {
+  const SharedPage shared;
+  const TestChild child{[&] {
+    for (;;) shared->progress.fetch_add(1);
+  }};
+  const ThreadWatch watch{child.pid(), child.tid()};
+  REQUIRE(comes_true([&] { return shared->progress > 0; }));
+  CHECK(watch.state() == 'R');
+  CHECK_FALSE(watch.blocked_call());
+}
+
+TEST_CASE("a stopped thread says so", "[process]") {
+  const Pipe pipe;
+  const TestChild child{[&] { (void)pipe.take(); }};
+  REQUIRE(::kill(number(child.pid()), SIGSTOP) == 0);
+  REQUIRE(::waitpid(number(child.pid()), nullptr, WUNTRACED) == number(child.pid()));
+  CHECK(ThreadWatch{child.pid(), child.tid()}.state() == 'T');
+}
+
+TEST_CASE("a thread that has ended says nothing any more", "[process]") {
+  const Pipe pipe;
+  TestChild child{[&] { (void)pipe.take(); }};
+  const ThreadWatch watch{child.pid(), child.tid()};
+  REQUIRE(watch.state());
+  child.end();
+  CHECK_FALSE(watch.state());
+  CHECK_FALSE(watch.times_switched_in());
+  CHECK_FALSE(watch.blocked_call());
+}
+
+TEST_CASE("a thread that never was says nothing", "[process]") {
+  const ThreadWatch watch{Pid{::getpid()}, Tid{0}};
+  CHECK_FALSE(watch.state());
+  CHECK_FALSE(watch.times_switched_in());
+  CHECK_FALSE(watch.blocked_call());
+}
+
+}  // namespace sampler
