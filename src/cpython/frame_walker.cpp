@@ -106,7 +106,8 @@ StackId decode_stack(const RawStack& stack, const Layout& layout, StackTable& st
       id = unreadable_stack(stacks);
       break;
   }
-  for (auto frame = stack.frames.rbegin(); frame != stack.frames.rend(); ++frame) {
+  for (auto frame = stack.frames.rbegin();  // NOLINT(modernize-loop-convert): ranges are beyond clang 14
+       frame != stack.frames.rend(); ++frame) {
     id = stacks.push(id, frame->code->frame_at(frame->instruction, layout, stacks));
   }
   return id;

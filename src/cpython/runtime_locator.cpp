@@ -159,20 +159,11 @@ bool holds_interpreter(const LoadedFile& file) {
   return !file.elf.symbols(code_type).empty();
 }
 
-/// The kind of wrong that a process without an interpreter's file is.
 Error not_python(const Process& process) {
   const auto stat = read_stat(std::to_string(number(process.pid())));
-  const auto name = stat ? stat->name : std::string{"?"};
-  const auto children = python_descendants(process.pid());
-  auto hint = std::string{"give the number of a Python process; pgrep -a python lists them"};
-  if (!children.empty()) {
-    std::vector<pid_t> numbers;
-    for (const auto child : children) numbers.push_back(number(child));
-    hint = fmt::format("it has started Python processes: {}; try: sampler -p {}", fmt::join(numbers, ", "),
-                       numbers.front());
-  }
   return Error{ErrorKind::not_python,
-               fmt::format("process {} ({}) is not a Python", number(process.pid()), name), hint};
+               fmt::format("process {} ({}) is not a Python", number(process.pid()), stat ? stat->name : "?"),
+               "give the number of a Python process; pgrep -a python lists them"};
 }
 
 }  // namespace

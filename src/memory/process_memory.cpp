@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t most_ranges_per_call = 1024;  // IOV_MAX
 
 void* as_pointer(RemoteAddress address) {
-  return reinterpret_cast<void*>(address.value);  // NOLINT: iovec's type; never dereferenced here
+  return reinterpret_cast<void*>(address.value);  // NOLINT: iovec wants a pointer; it is never followed here
 }
 
 /// Whether the kernel lets us trace any process of our user namespace.
@@ -87,7 +87,7 @@ Result<void, ReadError> ProcessMemory::read(RemoteAddress from, std::span<std::b
 }
 
 void ProcessMemory::read_batch(std::span<const RemoteRange> ranges,
-                               std::vector<std::uint32_t>& unread) noexcept {
+                               std::vector<std::uint32_t>& unread) const noexcept {
   std::array<iovec, most_ranges_per_call> local;
   std::array<iovec, most_ranges_per_call> remote;
   unread.clear();

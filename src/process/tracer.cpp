@@ -16,8 +16,8 @@ using Clock = std::chrono::steady_clock;
 
 /// The data argument of ptrace(2) is a pointer that holds a number.
 void* as_data(int signal) {
-  return reinterpret_cast<void*>(static_cast<std::intptr_t>(signal));
-}  // NOLINT
+  return reinterpret_cast<void*>(static_cast<std::intptr_t>(signal));  // NOLINT(performance-no-int-to-ptr)
+}
 
 /// The signal to hand on: of a signal-delivery stop only. Event stops (the interrupt's own, a group stop)
 /// have none; after PTRACE_DETACH the kernel re-enters a group stop by itself.

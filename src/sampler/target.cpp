@@ -21,6 +21,19 @@ std::chrono::nanoseconds search_interval(std::chrono::nanoseconds interval) {
   return std::clamp<std::chrono::nanoseconds>(interval / 2, 500us, 5ms);
 }
 
+/// What is wrong with a process that is no Python, and which Pythons it has started: it may be a launcher or
+/// a shell.
+Error with_children(const Error& error, const Process& process) {
+  if (error.kind() != ErrorKind::not_python) return error;
+  const auto children = python_descendants(process.pid());
+  if (children.empty()) return error;
+  std::string numbers;
+  for (const auto child : children) numbers += fmt::format(" {}", number(child));
+  return Error{error.kind(), error.what(),
+               fmt::format("it has started Python processes:{}; try: sampler -p {}", numbers,
+                           number(children.front()))};
+}
+
 void refuse_if_traced(const Process& process) {
   const auto tracing = find_tracer(process);
   if (!tracing) return;
@@ -50,7 +63,7 @@ void Target::require_interpreter() {
   for (;;) {
     if (!runtime_) {
       auto located = locate_runtime(process_, catalog_);
-      if (!located) throw Error{located.error()};
+      if (!located) throw with_children(located.error(), process_);
       runtime_ = *located;
     }
     if (is_initialised(*memory_, *runtime_)) return;

@@ -64,8 +64,9 @@ class Suite:
         questions = os.path.join(self.directory, "places.json")
         with open(questions, "w") as file:
             json.dump(sorted(places, key=repr), file)
-        answer = subprocess.run([self.interpreter.executable, os.path.join(harness.TARGETS, "code_lines.py"), questions],
-                                stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=600, check=True)
+        oracle = os.path.join(harness.TARGETS, "code_lines.py")
+        answer = subprocess.run([self.interpreter.executable, oracle, questions], stdout=subprocess.PIPE,
+                                stdin=subprocess.DEVNULL, timeout=600, check=True)
         answer = json.loads(answer.stdout)
         self.assertEqual(answer["unknown"], [])
         print("%s: %d places, each a line of its code" % (self.id(), answer["checked"]), file=sys.stderr)

@@ -22,8 +22,8 @@ class Chains(unittest.TestCase):
             self.assertIsNone(test_chains.impossible(stack))
 
     def test_mixed_chains_are_impossible(self):
-        for stack in (chain("a1", "b2"), chain("a1", "a2", "a4"), chain("a2"), chain("b1", "b1"), chain("a1", "a2", "b3"),
-                      chain("a1", root=("<module> (/x/chains.py:60)",)),
+        for stack in (chain("a1", "b2"), chain("a1", "a2", "a4"), chain("a2"), chain("b1", "b1"),
+                      chain("a1", "a2", "b3"), chain("a1", root=("<module> (/x/chains.py:60)",)),
                       chain(root=("main (/x/chains.py:56)", "spin (/x/chains.py:32)"))):
             self.assertIsNotNone(test_chains.impossible(stack), repr(stack))
 
@@ -45,8 +45,8 @@ class Folded(unittest.TestCase):
                          [((b"a;b (x.py:1)", b"c\\n\n (y:2)"), 3), ((b"d (z)",), 4)])
 
     def test_damaged_files_are_refused(self):
-        for output in (b"a (x:1) 3", b"a (x:1)\n", b"a (x:1) 0\n", b"\n", b"a 12 3\n", b"a\tb 1\n", b"a 1\na 2\n", b"a\\q 1\n",
-                       b"a (x:1) -1\n", b" 1\n"):
+        for output in (b"a (x:1) 3", b"a (x:1)\n", b"a (x:1) 0\n", b"\n", b"a 12 3\n", b"a\tb 1\n", b"a 1\na 2\n",
+                       b"a\\q 1\n", b"a (x:1) -1\n", b" 1\n"):
             with self.assertRaises(AssertionError, msg=repr(output)):
                 harness.parse_folded(output)
         with self.assertRaises(UnicodeDecodeError):

@@ -167,7 +167,7 @@ def cpu_seconds(pid):
 
 
 def system_call(tid):
-    """The call that a thread sits in as the kernel words it (number, arguments, ...); ['running'] where it is in none."""
+    """The call that a thread sits in, in the kernel's words (number, arguments, ...); ['running'] where it is in none."""
     try:
         with open("/proc/%d/syscall" % tid) as file:
             return file.read().split()

@@ -28,7 +28,7 @@ class ProcessMemory final : public RemoteMemory {
 
   /// Reads all ranges in their order with as few calls as there can be (1,024 ranges each). Ranges that
   /// cannot be read whole are reported by index in `unread`, which is cleared first; the others are filled.
-  void read_batch(std::span<const RemoteRange> ranges, std::vector<std::uint32_t>& unread) noexcept;
+  void read_batch(std::span<const RemoteRange> ranges, std::vector<std::uint32_t>& unread) const noexcept;
 
   /// False once the process runs another program (exec) or has ended: the address space this was made for is
   /// gone.

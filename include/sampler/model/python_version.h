@@ -10,6 +10,7 @@ struct PythonVersion {
   int major = 0;
   int minor = 0;
 
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the comparison with 0 for a pointer's
   friend constexpr auto operator<=>(PythonVersion, PythonVersion) noexcept = default;
 };
 

@@ -2,23 +2,27 @@
 
 #include <poll.h>
 
+#include <set>
+
 #include "catch.h"
 #include "test_child.h"
 
 namespace sampler {
 namespace {
 
-/// Our signal mask and what HUP does, as they were before.
+/// Our signal mask and what HUP and CHLD do come back with its end.
 class SignalState {
  public:
   explicit SignalState(sighandler_t on_hangup) {
     ::sigprocmask(SIG_SETMASK, nullptr, &mask_);
     hangup_ = ::signal(SIGHUP, on_hangup);
+    child_end_ = ::signal(SIGCHLD, SIG_DFL);
   }
   SignalState(const SignalState&) = delete;
   SignalState& operator=(const SignalState&) = delete;
   ~SignalState() {
     ::signal(SIGHUP, hangup_);
+    ::signal(SIGCHLD, child_end_);
     ::sigprocmask(SIG_SETMASK, &mask_, nullptr);
   }
 
@@ -27,6 +31,7 @@ class SignalState {
  private:
   sigset_t mask_{};
   sighandler_t hangup_ = SIG_DFL;
+  sighandler_t child_end_ = SIG_DFL;
 };
 
 bool is_readable(int fd, int milliseconds = 0) {
@@ -54,14 +59,17 @@ TEST_CASE("a signal to us is taken once", "[process]") {
   CHECK_FALSE(is_readable(inbox.fd()));
 }
 
-TEST_CASE("all signals that end a run are taken", "[process]") {
+TEST_CASE("all signals that end or stop a run are taken", "[process]") {
   const SignalState before{SIG_DFL};
   SignalInbox inbox;
   send_ourselves(SIGTERM);
   send_ourselves(SIGQUIT);
   send_ourselves(SIGHUP);
   send_ourselves(SIGINT);
-  CHECK(inbox.take().size() == 4);
+  send_ourselves(SIGTSTP);
+  std::set<int> numbers;
+  for (const auto& signal : inbox.take()) numbers.insert(signal.number);
+  CHECK(numbers == std::set<int>{SIGTERM, SIGQUIT, SIGHUP, SIGINT, SIGTSTP});
 }
 
 TEST_CASE("a hangup that was ignored stays ignored", "[process]") {
@@ -79,6 +87,14 @@ TEST_CASE("the end of a child is readable apart from signals, until it is cleare
   CHECK_FALSE(is_readable(inbox.fd()));
   inbox.clear_child_changes();
   CHECK_FALSE(is_readable(inbox.child_fd()));
+}
+
+TEST_CASE("the end of a child is readable also where it was ignored", "[process]") {
+  const SignalState before{SIG_DFL};
+  ::signal(SIGCHLD, SIG_IGN);
+  const SignalInbox inbox;
+  const TestChild child{[] {}};
+  CHECK(is_readable(inbox.child_fd(), 10'000));
 }
 
 TEST_CASE("an inbox keeps the signal mask of before", "[process]") {

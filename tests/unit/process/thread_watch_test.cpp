@@ -84,6 +84,22 @@ TEST_CASE("a thread that computes runs and is in no call", "[process]") {
   CHECK_FALSE(watch.blocked_call());
 }
 
+TEST_CASE("a thread tells the CPU it runs on", "[process]") {
+  const int our_cpu = ::sched_getcpu();
+  REQUIRE(our_cpu >= 0);
+  const SharedPage shared;
+  const TestChild child{[&] {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<unsigned>(our_cpu), &one);
+    if (::sched_setaffinity(0, sizeof one, &one) != 0) return;
+    for (;;) shared->progress.fetch_add(1);
+  }};
+  const ThreadWatch watch{child.pid(), child.tid()};
+  REQUIRE(comes_true([&] { return shared->progress > 0; }));
+  CHECK(watch.last_cpu() == our_cpu);
+}
+
 TEST_CASE("a stopped thread says so", "[process]") {
   const Pipe pipe;
   const TestChild child{[&] { (void)pipe.take(); }};
@@ -99,6 +115,7 @@ TEST_CASE("a thread that has ended says nothing any more", "[process]") {
   REQUIRE(watch.state());
   child.end();
   CHECK_FALSE(watch.state());
+  CHECK_FALSE(watch.last_cpu());
   CHECK_FALSE(watch.times_switched_in());
   CHECK_FALSE(watch.blocked_call());
 }
@@ -106,6 +123,7 @@ TEST_CASE("a thread that has ended says nothing any more", "[process]") {
 TEST_CASE("a thread that never was says nothing", "[process]") {
   const ThreadWatch watch{Pid{::getpid()}, Tid{0}};
   CHECK_FALSE(watch.state());
+  CHECK_FALSE(watch.last_cpu());
   CHECK_FALSE(watch.times_switched_in());
   CHECK_FALSE(watch.blocked_call());
 }

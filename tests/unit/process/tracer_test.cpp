@@ -48,6 +48,41 @@ class BusyChild {
   TestChild child_;
 };
 
+/// A child in vfork(2): it cannot stop before its own child has ended, which let_go() brings about.
+class VforkingChild {
+ public:
+  VforkingChild()
+      : child_{[&] {
+          const pid_t inner = ::vfork();
+          if (inner == 0) {
+            ready_.give();
+            (void)go_.take();
+            ::_exit(0);
+          }
+          shared_->progress = 1;
+          (void)::waitpid(inner, nullptr, 0);
+          shared_->signals = 1;
+          (void)go_.take();
+        }} {
+    REQUIRE(ready_.take());
+  }
+  VforkingChild(const VforkingChild&) = delete;
+  VforkingChild& operator=(const VforkingChild&) = delete;
+  ~VforkingChild() {
+    let_go();
+    (void)comes_true([&] { return shared_->signals == 1; });
+  }
+
+  void let_go() const { go_.give(); }
+  [[nodiscard]] bool has_gone_on() const { return shared_->progress == 1; }
+  [[nodiscard]] Tid tid() const noexcept { return child_.tid(); }
+
+ private:
+  Pipe ready_, go_;
+  SharedPage shared_;
+  TestChild child_;
+};
+
 /// The end or the late stop of a thread, once waitpid reports it.
 WaitEvent next_event(Tracer& tracer, Tid tid) {
   std::optional<WaitEvent> found;
@@ -233,16 +268,33 @@ TEST_CASE("a thread that another tracer holds is refused", "[process]") {
   CHECK_FALSE(tracer.has_pending());
 }
 
-TEST_CASE("a stop that is pending is known by its thread until it is collected", "[process]") {
+TEST_CASE("a stop is pending while the thread cannot stop, and is collected when it can", "[process]") {
+  const VforkingChild child;
+  Tracer tracer;
+  REQUIRE(std::holds_alternative<StopPending>(tracer.hold(child.tid())));
+  CHECK(tracer.has_pending());
+  CHECK(tracer.is_pending(child.tid()));
+  CHECK_FALSE(tracer.is_pending(Tid{1}));
+  CHECK(tracer.collect().empty());
+  CHECK(tracer.is_pending(child.tid()));
+  child.let_go();
+  {
+    const auto event = next_event(tracer, child.tid());
+    CHECK(event.held);
+    CHECK_FALSE(tracer.has_pending());
+    CHECK_FALSE(child.has_gone_on());
+  }
+  CHECK(comes_true([&] { return child.has_gone_on(); }));
+}
+
+TEST_CASE("a hold need not wait for the stop", "[process]") {
   const BusyChild child;
   Tracer tracer;
-  const auto attempt = tracer.hold(child.tid());
-  const bool is_late = std::holds_alternative<StopPending>(attempt);
-  CHECK(tracer.is_pending(child.tid()) == is_late);
-  CHECK(tracer.has_pending() == is_late);
-  CHECK_FALSE(tracer.is_pending(Tid{1}));
-  if (is_late) CHECK(next_event(tracer, child.tid()).held);
-  CHECK_FALSE(tracer.is_pending(child.tid()));
+  const auto attempt = tracer.hold(child.tid(), std::chrono::microseconds{0});
+  CHECK_FALSE(std::holds_alternative<StopRefused>(attempt));
+  CHECK(tracer.is_pending(child.tid()) == std::holds_alternative<StopPending>(attempt));
+  if (tracer.has_pending()) CHECK(next_event(tracer, child.tid()).held);
+  CHECK_FALSE(tracer.has_pending());
 }
 
 TEST_CASE("a tracer that ends lets go of a stop that is pending", "[process]") {
