@@ -79,6 +79,7 @@ FRAME_OBJECT = {
 }
 INTERPRETER_FRAME = {
     "cframe.current_frame": "AT(_PyCFrame, current_frame)",
+    "cframe.previous": "AT(_PyCFrame, previous)",
     "frame.size": "COVER(_PyInterpreterFrame, previous, f_code, prev_instr, owner)",
     "frame.previous": "AT(_PyInterpreterFrame, previous)",
     "frame.executable": "AT(_PyInterpreterFrame, f_code)",

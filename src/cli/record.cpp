@@ -140,10 +140,15 @@ class Recorder {
       if (output_.rewritable()) callbacks.checkpoint = [this](const RunSummary& summary) { write(summary); };
       sampler_.run(callbacks);
     }
+    const auto& target = *sampler_.targets().front();
+    if (target.is_lost() && !options_.quiet) {
+      fmt::print(stderr, "sampler: process {} became a program that is no Python: the run has ended\n",
+                 number(target.process().pid()));
+    }
     const auto summary = sampler_.summary();
     const auto outcome = write(summary);
     const bool is_told = !options_.quiet && outcome == WriteOutcome::written;
-    if (is_told && sampler_.targets().front()->was_found()) fmt::print(stderr, "{}", summary_text(summary));
+    if (is_told && target.was_found()) fmt::print(stderr, "{}", summary_text(summary));
   }
 
   WriteOutcome write(const RunSummary& summary) {

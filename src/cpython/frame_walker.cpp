@@ -37,41 +37,51 @@ std::optional<FrameFields> read_frame(RemoteMemory& memory, const Layout& layout
   return fields;
 }
 
-/// The innermost frame; null where the thread runs no Python, nothing where it cannot be read.
-std::optional<RemoteAddress> innermost_frame(RemoteMemory& memory, const Layout& layout,
-                                             RemoteAddress thread) {
-  const auto pointer_at = [&](RemoteAddress at) -> std::optional<RemoteAddress> {
-    const auto value = read_as<RemoteAddress>(memory, at);
-    return value ? std::optional{*value} : std::nullopt;
-  };
+std::optional<RemoteAddress> pointer_at(RemoteMemory& memory, RemoteAddress at) {
+  const auto value = read_as<RemoteAddress>(memory, at);
+  return value ? std::optional{*value} : std::nullopt;
+}
+
+/// Where a walk starts.
+struct Start {
+  std::optional<RemoteAddress>
+      innermost;         ///< null where the thread runs no Python, nothing where it cannot be read
+  RemoteAddress caller;  ///< a frame that the chain must come to; null where none is known
+};
+
+Start start_of(RemoteMemory& memory, const Layout& layout, RemoteAddress thread) {
   switch (layout.traits.frame_chain) {
     case FrameChain::frame_objects:
-      return pointer_at(thread + layout.thread.frame.offset);
+      return {pointer_at(memory, thread + layout.thread.frame.offset), {}};
     case FrameChain::direct:
-      return pointer_at(thread + layout.thread.current_frame.offset);
-    case FrameChain::through_cframe: {
-      const auto cframe = pointer_at(thread + layout.thread.cframe.offset);
-      if (!cframe || cframe->is_null()) return cframe;
-      return pointer_at(*cframe + layout.cframe.current_frame.offset);
-    }
+      return {pointer_at(memory, thread + layout.thread.current_frame.offset), {}};
+    case FrameChain::through_cframe:
+      break;
   }
-  return std::nullopt;
+  const auto cframe = pointer_at(memory, thread + layout.thread.cframe.offset);
+  if (!cframe || cframe->is_null()) return {cframe, {}};
+  const auto innermost = pointer_at(memory, *cframe + layout.cframe.current_frame.offset);
+  const auto outer = pointer_at(memory, *cframe + layout.cframe.previous.offset);
+  if (!outer || outer->is_null()) return {innermost, {}};
+  return {innermost,
+          pointer_at(memory, *outer + layout.cframe.current_frame.offset).value_or(RemoteAddress{})};
 }
 
-FrameId mark(StackTable& stacks, std::string_view text) {
-  return stacks.intern(Frame{FrameKind::mark, stacks.intern(text), stacks.intern(""), 0});
-}
-
-}  // namespace
-
-RawStack walk_frames(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
-                     RemoteAddress thread_state) {
-  const auto& layout = *runtime.layout;
+/// A stack, and whether its chain came to a frame.
+struct Walk {
   RawStack stack;
-  auto next = innermost_frame(memory, layout, thread_state);
+  bool came_by = false;
+};
+
+Walk walk_chain(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
+                std::optional<RemoteAddress> next, RemoteAddress expected) {
+  const auto& layout = *runtime.layout;
+  Walk walk;
+  auto& stack = walk.stack;
   if (!next) stack.end = StackEnd::unreadable;
   // Trampolines are no frames of the stack, so the steps are bounded apart from it.
   for (std::size_t steps = 0; next && !next->is_null(); ++steps) {
+    walk.came_by = walk.came_by || *next == expected;
     if (steps >= 2 * most_frames || stack.frames.size() >= most_frames) {
       stack.end = StackEnd::too_deep;
       break;
@@ -91,7 +101,24 @@ RawStack walk_frames(RemoteMemory& memory, const PythonRuntime& runtime, CodeCac
     }
     next = frame->previous;
   }
-  return stack;
+  return walk;
+}
+
+FrameId mark(StackTable& stacks, std::string_view text) {
+  return stacks.intern(Frame{FrameKind::mark, stacks.intern(text), stacks.intern(""), 0});
+}
+
+}  // namespace
+
+RawStack walk_frames(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
+                     RemoteAddress thread_state) {
+  const auto start = start_of(memory, *runtime.layout, thread_state);
+  auto walk = walk_chain(memory, runtime, codes, start.innermost, start.caller);
+  if (walk.came_by || start.caller.is_null()) return std::move(walk.stack);
+  // An evaluation loop that begins links its cframe into the thread before it fills it in: what is there then
+  // is left over on the C stack, and the thread still is where the loop was called from.
+  auto outer = walk_chain(memory, runtime, codes, start.caller, start.caller).stack;
+  return outer.end == StackEnd::complete ? std::move(outer) : std::move(walk.stack);
 }
 
 StackId decode_stack(const RawStack& stack, const Layout& layout, StackTable& stacks) {

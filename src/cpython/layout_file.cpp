@@ -319,6 +319,7 @@ constexpr std::array field_keys{
     offset<&Layout::thread, &ThreadLayout::thread_id>("thread.thread_id", always),
     offset<&Layout::thread, &ThreadLayout::native_thread_id>("thread.native_thread_id", maybe),
     offset<&Layout::cframe, &CFrameLayout::current_frame>("cframe.current_frame", with_cframe),
+    offset<&Layout::cframe, &CFrameLayout::previous>("cframe.previous", with_cframe),
     size<&Layout::frame>("frame.size", always),
     offset<&Layout::frame, &FrameLayout::previous>("frame.previous", always),
     offset<&Layout::frame, &FrameLayout::executable>("frame.executable", always),

@@ -10,9 +10,29 @@ Tid as_tid(std::uint64_t number) {
   return number <= highest_tid ? Tid{static_cast<pid_t>(number)} : Tid{};
 }
 
+void list_threads_of(RemoteMemory& memory, const PythonRuntime& runtime, RemoteAddress interpreter,
+                     ThreadList& list) {
+  const auto& layout = *runtime.layout;
+  auto state = read_as<RemoteAddress>(memory, interpreter + layout.interpreter.threads_head.offset);
+  while (state && !state->is_null()) {
+    const auto owner = read_as<RemoteAddress>(memory, *state + layout.thread.interpreter.offset);
+    if (!owner || *owner != interpreter || list.threads.size() >= most_threads) {
+      list.is_damaged = true;
+      return;
+    }
+    list.threads.push_back({*state, thread_number(memory, runtime, *state)});
+    state = read_as<RemoteAddress>(memory, *state + layout.thread.next.offset);
+  }
+  if (!state) list.is_damaged = true;
+}
+
+}  // namespace
+
 /// From glibc's struct pthread, which a fork updates; CPython's own native_thread_id is the parent's after a
 /// fork.
-Tid tid_of(RemoteMemory& memory, const PythonRuntime& runtime, RemoteAddress state) {
+Tid thread_number(RemoteMemory& memory, const PythonRuntime& runtime, RemoteAddress state) {
+  // From glibc's struct pthread, which a fork updates: CPython's own native_thread_id is the parent's after a
+  // fork.
   const auto& layout = runtime.layout->thread;
   if (runtime.tid_offset) {
     const auto pthread = read_as<std::uint64_t>(memory, state + layout.thread_id.offset);
@@ -24,24 +44,6 @@ Tid tid_of(RemoteMemory& memory, const PythonRuntime& runtime, RemoteAddress sta
   const auto tid = read_as<std::uint64_t>(memory, state + layout.native_thread_id.offset);
   return tid ? as_tid(*tid) : Tid{};
 }
-
-void list_threads_of(RemoteMemory& memory, const PythonRuntime& runtime, RemoteAddress interpreter,
-                     ThreadList& list) {
-  const auto& layout = *runtime.layout;
-  auto state = read_as<RemoteAddress>(memory, interpreter + layout.interpreter.threads_head.offset);
-  while (state && !state->is_null()) {
-    const auto owner = read_as<RemoteAddress>(memory, *state + layout.thread.interpreter.offset);
-    if (!owner || *owner != interpreter || list.threads.size() >= most_threads) {
-      list.is_damaged = true;
-      return;
-    }
-    list.threads.push_back({*state, tid_of(memory, runtime, *state)});
-    state = read_as<RemoteAddress>(memory, *state + layout.thread.next.offset);
-  }
-  if (!state) list.is_damaged = true;
-}
-
-}  // namespace
 
 ThreadList list_threads(RemoteMemory& memory, const PythonRuntime& runtime) {
   ThreadList list;

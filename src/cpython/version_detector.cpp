@@ -12,12 +12,11 @@ constexpr std::string_view stem = "python";
 
 /// The version that starts at text[0]: a digit, a dot, digits.
 std::optional<PythonVersion> version_at(std::string_view text) {
-  PythonVersion version;
   if (text.size() < 3 || (text[0] != '2' && text[0] != '3') || text[1] != '.') return std::nullopt;
-  version.major = text[0] - '0';
-  const auto [end, error] = std::from_chars(text.data() + 2, text.data() + text.size(), version.minor);
+  std::uint8_t minor = 0;  // unsigned: from_chars takes no sign then
+  const auto [end, error] = std::from_chars(text.data() + 2, text.data() + text.size(), minor);
   if (error != std::errc{} || end - text.data() > 4) return std::nullopt;
-  return version;
+  return PythonVersion{text[0] - '0', minor};
 }
 
 /// Py_Version (3.11 on) is PY_VERSION_HEX: 0xMMmmppLS.

@@ -128,7 +128,7 @@ std::optional<std::vector<std::byte>> ElfFile::bytes_at(std::uint64_t address, s
   for (const auto& load : loads_) {
     if (address < load.address || address - load.address >= load.file_size) continue;
     const auto into = address - load.address;
-    if (count > load.file_size - into) return std::nullopt;
+    if (count > load.file_size - into || load.offset > size_) return std::nullopt;
     auto bytes = read(load.offset + into, count);
     if (bytes.size() != count) return std::nullopt;
     return bytes;

@@ -108,7 +108,7 @@ Process::Process(Pid pid) : pid_{pid} {
 bool Process::is_alive() const {
   if (pidfd_) {
     pollfd ended{pidfd_.get(), POLLIN, 0};
-    return ::poll(&ended, 1, 0) == 0;
+    if (::poll(&ended, 1, 0) != 0) return false;
   }
   const auto stat = read_stat(std::to_string(number(pid_)));
   return stat && stat->start_time == start_time_ && stat->state != 'Z' && stat->state != 'X';

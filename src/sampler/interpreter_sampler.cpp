@@ -30,20 +30,22 @@ InterpreterSampler::InterpreterSampler(Pid pid, ProcessMemory& memory, const Pyt
       gil_{runtime_},
       guard_before_{gil_.ranges(words_)},
       guard_after_{gil_.ranges(words_after_)},
+      counts_switches_{gil_.counts_switches()},
       codes_{runtime_},
       everyone_{memory} {}
 
 bool InterpreterSampler::tick() {
   codes_.begin_tick();
   kept_.clear();
-  const auto tick = recording_.ledger.open();
+  auto& ledger = recording_.ledger;
+  const auto tick = ledger.open();
   sample(tick);
-  if (!memory_.is_same_program()) {
-    recording_.ledger.cancel(tick);
+  if (!memory_.is_same_program() || (ledger.has_failed(tick) && is_ending())) {
+    ledger.cancel(tick);
     return false;
   }
   for (const auto& reading : kept_) emit(reading, 1);
-  recording_.ledger.release(tick);
+  ledger.release(tick);
   return true;
 }
 
@@ -55,8 +57,8 @@ void InterpreterSampler::sample(Ledger::TickId tick) {
     if (!everyone) continue;
     failure = TickFailure::no_interpreter;
     if (!everyone->before.is_ready || !everyone->after.is_ready) continue;
-    if (!everyone->before.switches) return sample_uncounted(tick, *everyone);
     failure = TickFailure::gil_too_busy;
+    if (!counts_switches_) return settle_all(tick, everyone->threads, everyone->after);
     // After one switch, only the two threads concerned can have changed anything.
     if (*everyone->after.switches - *everyone->before.switches <= 1)
       return sample_counted(tick, std::move(*everyone));
@@ -66,104 +68,91 @@ void InterpreterSampler::sample(Ledger::TickId tick) {
 
 void InterpreterSampler::sample_counted(Ledger::TickId tick, Reading everyone) {
   const auto& gil = everyone.after;
+  std::vector<PythonThread> unproven;
+  for (const auto& thread : everyone.threads) {
+    if (thread.state == everyone.before.last_holder || thread.state == gil.last_holder)
+      unproven.push_back(thread);
+  }
   std::erase_if(everyone.stacks,
                 [&](const ThreadReading& reading) { return reading.thread.state == gil.last_holder; });
   std::move(everyone.stacks.begin(), everyone.stacks.end(), std::back_inserter(kept_));
-  if (options_.report_idle && gil.holder.is_null()) emit_idle();
-
-  std::vector<RemoteAddress> unproven{everyone.before.last_holder};
-  if (gil.last_holder != everyone.before.last_holder) unproven.push_back(gil.last_holder);
-  for (const auto state : unproven) {
-    const auto* thread = find_thread(everyone.threads, state);
-    if (thread == nullptr) continue;
-    const auto activity = activity_of(*thread, gil);
-    if (!is_wanted(activity)) continue;
-    keep(tick, *thread, activity, Scope::thread, settle(*thread, activity.holds_gil, Scope::thread));
-  }
+  settle_all(tick, unproven, gil);
   forget_ended(everyone.threads);
 }
 
-void InterpreterSampler::sample_uncounted(Ledger::TickId tick, const Reading& everyone) {
-  const auto scope = options_.mode == Mode::gil ? Scope::thread : Scope::everyone;
-  auto gil = std::optional{everyone.after};
-  for (int tries = 0; tries < most_tries && gil; ++tries, gil = read_gil()) {
-    if (gil->holder.is_null() && scope == Scope::thread) {
-      if (options_.report_idle) emit_idle();
-      return;
-    }
-    if (gil->holder.is_null()) {
-      auto readings = read_twice(PythonThread{}, scope);
-      if (!readings) continue;
-      return keep(tick, {}, {}, scope, std::move(*readings));
-    }
-    const auto* holder = find_thread(everyone.threads, gil->holder);
-    if (holder == nullptr) continue;
-    auto settled = settle(*holder, true, scope);
-    const auto* failure = std::get_if<TickFailure>(&settled);
-    if (failure != nullptr && *failure == TickFailure::not_proven) continue;
-    return keep(tick, *holder, activity_of(*holder, *gil), scope, std::move(settled));
+void InterpreterSampler::settle_all(Ledger::TickId tick, const std::vector<PythonThread>& threads,
+                                    const GilState& gil) {
+  if (options_.report_idle && gil.holder.is_null()) emit_idle();
+  for (const auto& thread : threads) {
+    const auto activity = activity_of(thread, gil);
+    if (is_wanted(activity)) keep(tick, thread, activity, settle(thread, activity.holds_gil));
   }
-  recording_.ledger.fail(tick, TickFailure::gil_too_busy);
 }
 
 void InterpreterSampler::keep(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity,
-                              Scope scope, Settled settled) {
-  if (auto* readings = std::get_if<std::vector<ThreadReading>>(&settled)) {
-    for (auto& reading : *readings) {
-      if (scope == Scope::thread) reading.activity = activity;
-      kept_.push_back(std::move(reading));
-    }
+                              Settled settled) {
+  if (auto* stack = std::get_if<RawStack>(&settled)) {
+    kept_.push_back({thread, activity, std::move(*stack)});
     return;
   }
   if (const auto* failure = std::get_if<TickFailure>(&settled)) {
     recording_.ledger.fail(tick, *failure);
-    emit_unreadable(thread, activity);
+    kept_.push_back({thread, activity, RawStack{{}, StackEnd::unreadable}});
     return;
   }
   if (!std::holds_alternative<StopPending>(settled))
     return;  // the thread has ended: there is nothing to sample
   auto pending = find_pending(thread.tid);
-  if (pending == pending_.end()) {
-    pending = pending_.insert(pending_.end(), PendingStop{thread, activity, scope, {}});
-  }
+  if (pending == pending_.end()) pending = pending_.insert(pending_.end(), PendingStop{thread, activity, {}});
   recording_.ledger.retain(tick);
   pending->ticks.push_back({tick, Clock::now()});
 }
 
-InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil,
-                                                       Scope scope) {
-  // Everyone's stacks are proven by who holds the GIL: where that changes, the caller starts anew.
-  const int tries = scope == Scope::everyone ? 1 : most_tries;
-  for (int i = 0; i < tries; ++i) {
-    if (i > 0) {
-      const auto gil = read_gil();
-      holds_gil = gil && gil->holder == thread.state;
+InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
+  Settled result = TickFailure::not_proven;
+  for (int tries = 0; tries < most_tries; ++tries) {
+    if (tries > 0) {
+      const auto again = read_everyone();
+      if (!again) continue;
+      // Its state may be gone with the thread, and its memory another's.
+      if (std::find(again->threads.begin(), again->threads.end(), thread) == again->threads.end())
+        return Gone{};
+      holds_gil = again->after.holder == thread.state;
     }
-    if (thread.tid == Tid{}) {
-      if (auto readings = read_twice(thread, scope)) return std::move(*readings);
-      continue;
-    }
-    // The order matters: a thread that is blocked after the first count and has the same count at the end did
-    // not run in between.
-    const auto turns = watch(thread.tid).times_switched_in();
-    const auto state = state_of(thread.tid);
-    if (!state) return Gone{};
-    const bool runs = *state == 'R';
-    if (runs && holds_gil) return settle_by_stop(thread, scope);
-    if (runs || !turns) {
-      if (auto readings = read_twice(thread, scope)) return std::move(*readings);
-      continue;
-    }
-    auto readings = read(thread, scope);
-    if (readings && watch(thread.tid).times_switched_in() == turns) return std::move(*readings);
+    result = settle_once(thread, holds_gil);
+    // In a thread that stands still nothing is unreadable, unless its state is gone: that is worth another
+    // look.
+    const auto* stack = std::get_if<RawStack>(&result);
+    const bool is_settled =
+        stack != nullptr ? stack->end != StackEnd::unreadable : !std::holds_alternative<TickFailure>(result);
+    if (is_settled) break;
   }
-  return TickFailure::not_proven;
+  return result;
 }
 
-InterpreterSampler::Settled InterpreterSampler::settle_by_stop(const PythonThread& thread, Scope scope) {
+InterpreterSampler::Settled InterpreterSampler::settle_once(const PythonThread& thread, bool holds_gil) {
+  // The order matters: a thread that is blocked after the first count of its turns on a CPU, and has the same
+  // count at the end, did not run in between.
+  const auto turns = thread.tid == Tid{} ? std::nullopt : watch(thread.tid).times_switched_in();
+  const auto state = thread.tid == Tid{} ? std::optional{'?'} : state_of(thread.tid);
+  if (!state) return Gone{};
+  const bool runs = *state == 'R';
+  if (runs && holds_gil) return settle_by_stop(thread);
+  if (runs || !turns) {
+    if (auto stack = read_twice(thread)) return std::move(*stack);
+    // Without a count of switches, a GIL that changes hands all the time proves nothing for a thread that
+    // runs.
+    return runs && !counts_switches_ ? settle_by_stop(thread) : TickFailure::not_proven;
+  }
+  auto stack = read(thread);
+  const bool stood_still = watch(thread.tid).times_switched_in() == turns;
+  return stack && stood_still ? Settled{std::move(*stack)} : TickFailure::not_proven;
+}
+
+InterpreterSampler::Settled InterpreterSampler::settle_by_stop(const PythonThread& thread) {
   if (tracer_.is_pending(thread.tid)) return StopPending{};
   // A thread that was never read alone would be held while its blocks are found out one by one.
-  if (scope == Scope::thread && overlay_of(thread).is_cold()) static_cast<void>(read(thread, scope));
+  if (overlay_of(thread).is_cold()) static_cast<void>(read(thread));
   const bool shares_our_cpu = watch(thread.tid).last_cpu() == ::sched_getcpu();
   const auto start = Clock::now();
   auto attempt = tracer_.hold(thread.tid, shares_our_cpu ? 0us : Tracer::spin_limit);
@@ -172,47 +161,33 @@ InterpreterSampler::Settled InterpreterSampler::settle_by_stop(const PythonThrea
     if (refused->code == ESRCH) return Gone{};
     return TickFailure::already_traced;
   }
-  auto readings = read_held(thread, scope, std::move(std::get<HeldThread>(attempt)));
+  auto stack = read_held(thread, std::move(std::get<HeldThread>(attempt)));
   recording_.held.add(Clock::now() - start);
-  if (!readings) return TickFailure::not_proven;
-  return std::move(*readings);
+  return stack ? Settled{std::move(*stack)} : TickFailure::not_proven;
 }
 
-InterpreterSampler::Readings InterpreterSampler::read_held(const PythonThread& thread, Scope scope,
-                                                           HeldThread held) {
-  auto readings = read(thread, scope);
+std::optional<RawStack> InterpreterSampler::read_held(const PythonThread& thread, HeldThread held) {
+  auto stack = read(thread);
   if (held.cut_short_a_call()) recording_.count_interrupted_call();
-  return readings;  // the thread runs again here
+  return stack;  // the thread runs again here
 }
 
-InterpreterSampler::Readings InterpreterSampler::read(const PythonThread& thread, Scope scope) {
-  if (scope == Scope::everyone) {
-    auto everyone = read_everyone();
-    if (!everyone || everyone->before != everyone->after || everyone->before.holder != thread.state) {
-      return std::nullopt;
-    }
-    return std::move(everyone->stacks);
-  }
+std::optional<RawStack> InterpreterSampler::read(const PythonThread& thread) {
   codes_.begin_reading();
   auto& overlay = overlay_of(thread);
   static_cast<void>(overlay.fetch({}, {}));
-  std::vector<ThreadReading> readings;
-  readings.push_back({thread, {}, walk_frames(overlay, runtime_, codes_, thread.state)});
-  return readings;
+  // The thread may have given up its state since it was listed, and another may have got the memory.
+  if (thread_number(overlay, runtime_, thread.state) != thread.tid) return std::nullopt;
+  return walk_frames(overlay, runtime_, codes_, thread.state);
 }
 
-InterpreterSampler::Readings InterpreterSampler::read_twice(const PythonThread& thread, Scope scope) {
+std::optional<RawStack> InterpreterSampler::read_twice(const PythonThread& thread) {
   const auto before = read_gil();
-  const auto first = read(thread, scope);
-  auto second = read(thread, scope);
+  const auto first = read(thread);
+  auto second = read(thread);
   const auto after = read_gil();
-  if (!first || !second || !before || before != after) return std::nullopt;
-  if (scope == Scope::thread && before->holder == thread.state) return std::nullopt;
-  const bool are_equal = std::equal(first->begin(), first->end(), second->begin(), second->end(),
-                                    [](const ThreadReading& a, const ThreadReading& b) {
-                                      return a.thread == b.thread && a.stack == b.stack;
-                                    });
-  return are_equal ? std::move(second) : std::nullopt;
+  if (!first || !second || !before || before != after || before->holder == thread.state) return std::nullopt;
+  return *first == *second ? std::move(second) : std::nullopt;
 }
 
 std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone() {
@@ -225,7 +200,7 @@ std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone() {
   reading.threads = std::move(list.threads);
   for (const auto& thread : reading.threads) {
     // Who held the GIL last is not proven by its words: the caller settles that thread by itself.
-    if (reading.before.switches && thread.state == reading.before.last_holder) continue;
+    if (!counts_switches_ || thread.state == reading.before.last_holder) continue;
     const auto activity = activity_of(thread, reading.before);
     if (!is_wanted(activity)) continue;
     reading.stacks.push_back({thread, activity, walk_frames(everyone_, runtime_, codes_, thread.state)});
@@ -277,10 +252,11 @@ bool InterpreterSampler::stop_came(Tid tid, HeldThread held) {
   pending_.erase(entry);
   codes_.begin_tick();
   const auto start = Clock::now();
-  const auto readings = read_held(pending.thread, pending.scope, std::move(held));
+  const auto stack = read_held(pending.thread, std::move(held));
   recording_.held.add(Clock::now() - start);
   recording_.count_late_stop();
-  settle_waiting(pending, pending.ticks, readings, TickFailure::gil_too_busy);
+  // Without a stack, the thread had given up its state: it runs no Python any more.
+  settle_waiting(pending, pending.ticks, stack.value_or(RawStack{}));
   return true;
 }
 
@@ -306,35 +282,32 @@ void InterpreterSampler::give_up(Clock::time_point now) {
     const std::vector<Waiting> ticks(pending.ticks.begin(), last);
     if (ticks.empty()) continue;
     pending.ticks.erase(pending.ticks.begin(), last);
-    settle_waiting(pending, ticks, read_interrupted(pending), TickFailure::stop_timed_out);
+    settle_waiting(pending, ticks, read_interrupted(pending));
   }
   std::erase_if(pending_, [](const PendingStop& pending) { return pending.ticks.empty(); });
 }
 
-InterpreterSampler::Readings InterpreterSampler::read_interrupted(const PendingStop& pending) {
+std::optional<RawStack> InterpreterSampler::read_interrupted(const PendingStop& pending) {
   // An interrupted thread that ran its program would have stopped within microseconds. One that has not
   // stopped for this long is in the kernel or waits for a CPU, and stops before its program goes on: its
   // stack stands still.
   const auto tid = pending.thread.tid;
   codes_.begin_tick();
   const auto turns = watch(tid).times_switched_in();
-  auto readings = read(pending.thread, pending.scope);
+  auto stack = read(pending.thread);
   const bool stood_still = turns && watch(tid).times_switched_in() == turns && tracer_.is_pending(tid);
-  return stood_still ? std::move(readings) : std::nullopt;
+  return stood_still ? std::move(stack) : std::nullopt;
 }
 
 void InterpreterSampler::settle_waiting(const PendingStop& pending, const std::vector<Waiting>& ticks,
-                                        const Readings& readings, TickFailure otherwise) {
-  const bool is_proven = readings && memory_.is_same_program();
-  for (auto reading : is_proven ? *readings : std::vector<ThreadReading>{}) {
-    if (pending.scope == Scope::thread) reading.activity = pending.activity;
-    emit(reading, ticks.size());
+                                        const std::optional<RawStack>& stack) {
+  if (!memory_.is_same_program() || (!stack && is_ending())) {
+    for (const auto& waiting : ticks) recording_.ledger.cancel(waiting.tick);
+    return;
   }
+  emit({pending.thread, pending.activity, stack.value_or(RawStack{{}, StackEnd::unreadable})}, ticks.size());
   for (const auto& waiting : ticks) {
-    if (!is_proven) {
-      recording_.ledger.fail(waiting.tick, otherwise);
-      emit_unreadable(pending.thread, pending.activity);
-    }
+    if (!stack) recording_.ledger.fail(waiting.tick, TickFailure::stop_timed_out);
     recording_.ledger.release(waiting.tick);
   }
 }
@@ -357,13 +330,13 @@ void InterpreterSampler::emit(const ThreadReading& reading, std::uint64_t count)
   recording_.add(Sample{pid_, thread.tid, id, count, activity});
 }
 
-void InterpreterSampler::emit_unreadable(const PythonThread& thread, const ThreadActivity& activity) {
-  recording_.count_unreadable(1);
-  recording_.add(Sample{pid_, thread.tid, unreadable_stack(recording_.stacks), 1, activity});
-}
-
 void InterpreterSampler::emit_idle() {
   recording_.add(Sample{pid_, Tid{}, StackId::empty, 1, {}});
+}
+
+bool InterpreterSampler::is_ending() {
+  const auto state = state_of(Tid{number(pid_)});
+  return !state || *state == 'Z' || *state == 'X';
 }
 
 ThreadWatch& InterpreterSampler::watch(Tid tid) {

@@ -16,6 +16,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// How long a process that has become another program may take until that is an initialised Python.
+constexpr auto longest_search = 1s;
+
 /// How often to look for an interpreter that is still to come: often enough to sample it within one interval.
 std::chrono::nanoseconds search_interval(std::chrono::nanoseconds interval) {
   return std::clamp<std::chrono::nanoseconds>(interval / 2, 500us, 5ms);
@@ -32,6 +35,11 @@ Error with_children(const Error& error, const Process& process) {
   return Error{error.kind(), error.what(),
                fmt::format("it has started Python processes:{}; try: sampler -p {}", numbers,
                            number(children.front()))};
+}
+
+Error ended(const Process& process) {
+  return Error{ErrorKind::no_process, fmt::format("process {} has ended", number(process.pid())),
+               "give the number of a process that runs"};
 }
 
 void refuse_if_traced(const Process& process) {
@@ -63,10 +71,12 @@ void Target::require_interpreter() {
   for (;;) {
     if (!runtime_) {
       auto located = locate_runtime(process_, catalog_);
+      if (!located && !process_.is_alive()) throw ended(process_);
       if (!located) throw with_children(located.error(), process_);
       runtime_ = *located;
     }
     if (is_initialised(*memory_, *runtime_)) return;
+    if (!process_.is_alive()) throw ended(process_);
     if (Clock::now() > deadline) break;
     const timespec pause{0, 1'000'000};
     ::nanosleep(&pause, nullptr);
@@ -128,13 +138,15 @@ void Target::work(Clock::time_point now) {
   if (!interpreter_ && now >= next_search_) {
     next_search_ = now + search_interval(options_.interval);
     if (search()) begin(now);
-    if (!interpreter_ && !process_.is_alive()) is_done_ = true;
+    is_lost_ = !interpreter_ && pacer_ && now > search_end_;
+    if (is_lost_ || (!interpreter_ && !process_.is_alive())) is_done_ = true;
   }
   if (!pacer_) return;
   const auto due = pacer_->advance(now);
   recording_.ledger.add_late(due.late);
   if (due.is_due && interpreter_ && !interpreter_->tick()) {
     lose();
+    search_end_ = now + longest_search;
     is_done_ = !process_.is_alive();
   } else if (due.is_due && !interpreter_) {
     const auto tick = recording_.ledger.open();

@@ -93,6 +93,7 @@ struct ThreadLayout {
 };
 struct CFrameLayout {
   Field<RemoteAddress> current_frame;
+  Field<RemoteAddress> previous;  ///< the cframe of the evaluation loop that called this one
 };
 struct FrameLayout {
   std::uint32_t size = 0;  ///< bytes from the frame's start that hold all the fields below

@@ -28,6 +28,10 @@ struct ThreadList {
 inline constexpr std::size_t most_threads = 16384;
 inline constexpr std::size_t most_interpreters = 1024;
 
+/// The kernel's number of the thread that a thread state belongs to; 0 where it cannot be told.
+[[nodiscard]] Tid thread_number(RemoteMemory& memory, const PythonRuntime& runtime,
+                                RemoteAddress thread_state);
+
 [[nodiscard]] ThreadList list_threads(RemoteMemory& memory, const PythonRuntime& runtime);
 
 }  // namespace sampler

@@ -20,7 +20,7 @@ class Overlay final : public RemoteMemory {
   static constexpr std::uint64_t block_size = 512;
   /// Longer reads go past the overlay.
   static constexpr std::size_t most_copied = 16384;
-  /// A block is predicted until this many samples did not read it.
+  /// A block is predicted until more than this many samples in a row did not read it.
   static constexpr std::uint32_t patience = 8;
 
   explicit Overlay(ProcessMemory& memory) : memory_{memory} {}

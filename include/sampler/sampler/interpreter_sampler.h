@@ -65,56 +65,51 @@ class InterpreterSampler {
     std::vector<PythonThread> threads;
     std::vector<ThreadReading> stacks;
   };
-  /// Whose stacks one proof is for: that thread's, or, where the GIL's words prove too little (2.7),
-  /// everyone's.
-  enum class Scope { thread, everyone };
   /// A tick that waits for a stop.
   struct Waiting {
     Ledger::TickId tick;
     Clock::time_point since;
   };
-  /// A stop that is still to come, and what to read then.
+  /// A stop that is still to come, and who waits for it.
   struct PendingStop {
     PythonThread thread;
     ThreadActivity activity;
-    Scope scope = Scope::thread;
     std::vector<Waiting> ticks;
   };
-  /// Nothing where what was read is not proven.
-  using Readings = std::optional<std::vector<ThreadReading>>;
   struct Gone {};
-  using Settled = std::variant<std::vector<ThreadReading>, StopPending, Gone, TickFailure>;
+  using Settled = std::variant<RawStack, StopPending, Gone, TickFailure>;
 
   void sample(Ledger::TickId tick);
   void sample_counted(Ledger::TickId tick, Reading everyone);
-  void sample_uncounted(Ledger::TickId tick, const Reading& everyone);
-  void keep(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity, Scope scope,
-            Settled settled);
+  void settle_all(Ledger::TickId tick, const std::vector<PythonThread>& threads, const GilState& gil);
+  void keep(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity, Settled settled);
 
-  [[nodiscard]] Settled settle(const PythonThread& thread, bool holds_gil, Scope scope);
-  [[nodiscard]] Settled settle_by_stop(const PythonThread& thread, Scope scope);
-  /// These read what a scope asks for; nothing where that is not proven by the GIL's words (everyone) or
-  /// unreadable.
-  [[nodiscard]] Readings read(const PythonThread& thread, Scope scope);
-  [[nodiscard]] Readings read_twice(const PythonThread& thread, Scope scope);
-  [[nodiscard]] Readings read_held(const PythonThread& thread, Scope scope, HeldThread held);
+  [[nodiscard]] Settled settle(const PythonThread& thread, bool holds_gil);
+  [[nodiscard]] Settled settle_once(const PythonThread& thread, bool holds_gil);
+  [[nodiscard]] Settled settle_by_stop(const PythonThread& thread);
+  /// One thread's stack as it is now, proven by nothing; nothing where the thread state is another thread's
+  /// by now.
+  [[nodiscard]] std::optional<RawStack> read(const PythonThread& thread);
+  /// Nothing where the two differ, or the GIL or its words moved.
+  [[nodiscard]] std::optional<RawStack> read_twice(const PythonThread& thread);
+  [[nodiscard]] std::optional<RawStack> read_held(const PythonThread& thread, HeldThread held);
+  /// What a stop that is long overdue would show; nothing where that is not sure.
+  [[nodiscard]] std::optional<RawStack> read_interrupted(const PendingStop& pending);
+  void settle_waiting(const PendingStop& pending, const std::vector<Waiting>& ticks,
+                      const std::optional<RawStack>& stack);
 
-  /// What a stop that is long overdue would show: nothing where that is not sure.
-  [[nodiscard]] Readings read_interrupted(const PendingStop& pending);
-  void settle_waiting(const PendingStop& pending, const std::vector<Waiting>& ticks, const Readings& readings,
-                      TickFailure otherwise);
-
-  /// Nothing where memory could not be read or the list of threads was damaged. Stacks are those of the
-  /// wanted threads but for `GilState::last_holder` before and after, where the GIL counts its switches.
+  /// Nothing where memory could not be read or the list of threads was damaged. The stacks are those of the
+  /// wanted threads, but for the GIL's last holder; none where the GIL does not count its switches.
   [[nodiscard]] std::optional<Reading> read_everyone();
   [[nodiscard]] std::optional<GilState> read_gil();
   [[nodiscard]] bool is_wanted(const ThreadActivity& activity) const;
   [[nodiscard]] ThreadActivity activity_of(const PythonThread& thread, const GilState& gil);
 
   void emit(const ThreadReading& reading, std::uint64_t count);
-  void emit_unreadable(const PythonThread& thread, const ThreadActivity& activity);
   void emit_idle();
 
+  /// The process is ending: its first thread has.
+  [[nodiscard]] bool is_ending();
   [[nodiscard]] ThreadWatch& watch(Tid tid);
   [[nodiscard]] std::optional<char> state_of(Tid tid);
   [[nodiscard]] Overlay& overlay_of(const PythonThread& thread);
@@ -131,6 +126,7 @@ class InterpreterSampler {
   GilProbe gil_;
   GilProbe::Words words_{}, words_after_{};
   std::vector<RemoteRange> guard_before_, guard_after_;
+  bool counts_switches_;
   CodeCache codes_;
   Overlay everyone_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Overlay>> overlays_;  // of threads read one by one

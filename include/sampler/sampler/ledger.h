@@ -21,6 +21,7 @@ class Ledger {
   void release(TickId tick);
   /// The tick will count as failed, for the first reason given.
   void fail(TickId tick, TickFailure reason);
+  [[nodiscard]] bool has_failed(TickId tick) const { return open_.at(tick).failure.has_value(); }
   /// The target had ended: the tick was never asked for. Ends it whoever retains it.
   void cancel(TickId tick);
   /// Ticks that were missed.

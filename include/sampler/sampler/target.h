@@ -41,6 +41,8 @@ class Target {
   [[nodiscard]] bool is_done() const noexcept { return is_done_; }
   /// Still waits for stops that it asked for.
   [[nodiscard]] bool is_waiting() const { return interpreter_ && interpreter_->next_give_up(); }
+  /// The run is over because the process became a program that is no Python.
+  [[nodiscard]] bool is_lost() const noexcept { return is_lost_; }
   /// Whether an interpreter was ever found.
   [[nodiscard]] bool was_found() const noexcept { return pacer_.has_value(); }
 
@@ -70,7 +72,9 @@ class Target {
   std::unique_ptr<InterpreterSampler> interpreter_;
   std::optional<Pacer> pacer_;
   Clock::time_point next_search_;
+  Clock::time_point search_end_;  ///< of a search for what the program has become
   bool is_done_ = false;
+  bool is_lost_ = false;
 };
 
 }  // namespace sampler

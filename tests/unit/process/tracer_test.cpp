@@ -234,6 +234,21 @@ TEST_CASE("a child that is killed while held ends, and its end is reported", "[p
   CHECK_FALSE(tracer.has_pending());
 }
 
+TEST_CASE("the end of a thread that dies while it is asked to stop is not lost", "[process]") {
+  Tracer tracer;
+  // Whether hold() or collect() is told of the end is a race: each of these may go either way.
+  for (int i = 0; i < 30; ++i) {
+    const BusyChild child;
+    child.send(SIGKILL);
+    const auto attempt = tracer.hold(child.tid(), std::chrono::seconds{1});
+    REQUIRE_FALSE(std::holds_alternative<HeldThread>(attempt));
+    const auto event = next_event(tracer, child.tid());
+    REQUIRE_FALSE(event.held);
+    REQUIRE(WTERMSIG(event.exit_status) == SIGKILL);
+    REQUIRE_FALSE(tracer.has_pending());
+  }
+}
+
 TEST_CASE("the end of a child that was never held is reported with its status", "[process]") {
   const TestChild child{[] { ::_exit(7); }};
   Tracer tracer;
