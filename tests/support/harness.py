@@ -3,7 +3,6 @@
 Environment: SAMPLER_BINARY (the program), SAMPLER_PYTHONS (colon separated executables; unset: those found),
 SAMPLER_REQUIRED_PYTHONS (space separated versions that must be among them).
 """
-import glob
 import json
 import os
 import re
@@ -16,7 +15,10 @@ import tempfile
 import time
 import unittest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import pythons  # noqa: E402
+
+ROOT = pythons.ROOT
 TARGETS = os.path.join(ROOT, "tests", "targets")
 SUPPORTED = ("2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12")
 MARKS = ("<too deep>", "<unreadable>")
@@ -50,23 +52,15 @@ def _probe(executable):
     return Interpreter(executable, tuple(int(part) for part in answer.split(".")), executable.startswith("/usr/"))
 
 
-def _candidates():
-    given = os.environ.get("SAMPLER_PYTHONS")
-    if given:
-        return [part for part in given.split(":") if part]
-    return sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/*/bin/python"))) + ["/usr/bin/python3"]
-
-
 def find_interpreters():
     """The interpreters to test, oldest first."""
-    found = [interpreter for interpreter in map(_probe, _candidates()) if interpreter]
+    found = [interpreter for interpreter in map(_probe, pythons.candidates()) if interpreter]
     return sorted(found, key=lambda interpreter: (interpreter.version, interpreter.name))
 
 
 def missing_versions(interpreters):
     """The versions that SAMPLER_REQUIRED_PYTHONS names and nobody has."""
-    have = {"%d.%d" % interpreter.version for interpreter in interpreters}
-    return [version for version in os.environ.get("SAMPLER_REQUIRED_PYTHONS", "").split() if version not in have]
+    return pythons.missing_versions({"%d.%d" % interpreter.version for interpreter in interpreters})
 
 
 _interpreters = None

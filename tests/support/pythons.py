@@ -15,7 +15,8 @@ Python = collections.namedtuple("Python", "executable version include")
 _QUESTION = "import sys, sysconfig; print('%d.%d' % sys.version_info[:2]); print(sysconfig.get_paths()['include'])"
 
 
-def _candidates():
+def candidates():
+    """Executables that may be Pythons, by name."""
     given = os.environ.get("SAMPLER_PYTHONS")
     if given:
         return [part for part in given.split(":") if part]
@@ -30,7 +31,7 @@ def _ask(executable):
 
 def found_pythons():
     """Every candidate that exists; one that exists and does not run is an error."""
-    return [_ask(executable) for executable in _candidates() if os.path.exists(executable)]
+    return [_ask(executable) for executable in candidates() if os.path.exists(executable)]
 
 
 def layout_file(version):

@@ -10,33 +10,17 @@
 #include <fstream>
 
 #include "catch.h"
+#include "temporary_directory.h"
 
 namespace sampler {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Directory {
- public:
-  Directory() {
-    std::string name = (fs::temp_directory_path() / "sampler-test-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-  ~Directory() { fs::remove_all(path_); }
-
-  [[nodiscard]] std::string path(std::string_view name) const { return (path_ / name).string(); }
-
- private:
-  fs::path path_;
-};
-
 }  // namespace
 
 TEST_CASE("a file is read whole", "[base]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   const std::string big(100'000, 'x');
   std::ofstream{directory.path("a")} << big;
   const auto text = read_file(directory.path("a"));
@@ -45,7 +29,7 @@ TEST_CASE("a file is read whole", "[base]") {
 }
 
 TEST_CASE("a file longer than the limit is cut at it", "[base]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   std::ofstream{directory.path("a")} << std::string(20'000, 'x') << "end";
   const auto text = read_file(directory.path("a"), 20'001);
   REQUIRE(text);
@@ -54,21 +38,21 @@ TEST_CASE("a file longer than the limit is cut at it", "[base]") {
 }
 
 TEST_CASE("a file that is not there cannot be read", "[base]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   const auto text = read_file(directory.path("none"));
   REQUIRE_FALSE(text);
   CHECK(text.error() == ENOENT);
 }
 
 TEST_CASE("a directory cannot be read as a file", "[base]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   const auto text = read_file(directory.path("."));
   REQUIRE_FALSE(text);
   CHECK(text.error() == EISDIR);
 }
 
 TEST_CASE("a pipe that nobody writes to does not make us wait", "[base]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   REQUIRE(::mkfifo(directory.path("pipe").c_str(), 0600) == 0);
   const auto text = read_file(directory.path("pipe"));
   REQUIRE(text);
@@ -76,7 +60,7 @@ TEST_CASE("a pipe that nobody writes to does not make us wait", "[base]") {
 }
 
 TEST_CASE("a link says where it leads, also where nothing is", "[base]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   fs::create_symlink("nowhere (deleted)", directory.path("link"));
   const auto target = read_link(directory.path("link"));
   REQUIRE(target);
@@ -84,7 +68,7 @@ TEST_CASE("a link says where it leads, also where nothing is", "[base]") {
 }
 
 TEST_CASE("what is no link has no target", "[base]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   std::ofstream{directory.path("a")} << "x";
   const auto of_file = read_link(directory.path("a"));
   const auto of_nothing = read_link(directory.path("none"));

@@ -15,29 +15,12 @@
 
 #include "catch.h"
 #include "sampler/base/error.h"
+#include "temporary_directory.h"
 
 namespace sampler {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Directory {
- public:
-  Directory() {
-    std::string name = (fs::temp_directory_path() / "sampler-test-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-  ~Directory() { fs::remove_all(path_); }
-
-  [[nodiscard]] std::string path(std::string_view name) const { return (path_ / name).string(); }
-  [[nodiscard]] std::ptrdiff_t entries() const { return std::distance(fs::directory_iterator{path_}, {}); }
-
- private:
-  fs::path path_;
-};
 
 std::string content(const std::string& path) {
   std::ifstream in{path};
@@ -78,7 +61,7 @@ void check_text(const Error& error, const char* what, const char* hint) {
 }  // namespace
 
 TEST_CASE("a new file is there only once something was written", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   OutputFile output{directory.path("out")};
   CHECK(output.rewritable());
   CHECK(directory.entries() == 0);
@@ -88,7 +71,7 @@ TEST_CASE("a new file is there only once something was written", "[export]") {
 }
 
 TEST_CASE("a new file has the mode that the umask leaves", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   const auto before = ::umask(027);
   OutputFile{directory.path("out")}.write(text("one\n"));
   ::umask(before);
@@ -96,7 +79,7 @@ TEST_CASE("a new file has the mode that the umask leaves", "[export]") {
 }
 
 TEST_CASE("each write replaces the whole file", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   OutputFile output{directory.path("out")};
   output.write(text("a long first text\n"));
   output.write(text("two\n"));
@@ -104,7 +87,7 @@ TEST_CASE("each write replaces the whole file", "[export]") {
 }
 
 TEST_CASE("an existing file stays as it is until the first write and keeps its mode", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   const auto path = directory.path("out");
   fill(path, "old\n");
   REQUIRE(::chmod(path.c_str(), 0604) == 0);
@@ -116,7 +99,7 @@ TEST_CASE("an existing file stays as it is until the first write and keeps its m
 }
 
 TEST_CASE("a reader of the old content keeps it whole", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   const auto path = directory.path("out");
   fill(path, "old\n");
   std::ifstream reader{path};
@@ -127,14 +110,14 @@ TEST_CASE("a reader of the old content keeps it whole", "[export]") {
 }
 
 TEST_CASE("more than a buffer is written whole", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   const std::string big(1'000'000, 'x');
   OutputFile{directory.path("out")}.write(text(big));
   CHECK(content(directory.path("out")) == big);
 }
 
 TEST_CASE("of a symlink the target is replaced and the link stays", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   fs::create_directory(directory.path("d"));
   fill(directory.path("d/target"), "old\n");
   fs::create_symlink("d/target", directory.path("middle"));
@@ -146,7 +129,7 @@ TEST_CASE("of a symlink the target is replaced and the link stays", "[export]") 
 }
 
 TEST_CASE("the target of a dangling symlink is created", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   fs::create_symlink(directory.path("target"), directory.path("link"));
   OutputFile{directory.path("link")}.write(text("new\n"));
   CHECK(content(directory.path("target")) == "new\n");
@@ -154,45 +137,45 @@ TEST_CASE("the target of a dangling symlink is created", "[export]") {
 }
 
 TEST_CASE("a symlink to itself is an error", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   fs::create_symlink("link", directory.path("link"));
   check_text(error_of([&] { OutputFile{directory.path("link")}; }), "Too many levels of symbolic links",
              "-o");
 }
 
 TEST_CASE("a missing directory is an error that says to create it", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   const auto error = error_of([&] { OutputFile{directory.path("none/out")}; });
   check_text(error, "none/out': No such file or directory", "create the directory");
   check_text(error, "cannot write", "/none'");
 }
 
 TEST_CASE("a directory is an error that says to name a file in it", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   check_text(error_of([&] { OutputFile{directory.path("")}; }), "Is a directory", "out.samp");
 }
 
 TEST_CASE("a file used as a directory is an error", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   fill(directory.path("file"), "");
   check_text(error_of([&] { OutputFile{directory.path("file/out")}; }), "Not a directory", "-o");
 }
 
 TEST_CASE("a name that is too long to be one is an error", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   check_text(error_of([&] { OutputFile{directory.path(std::string(300, 'x'))}; }), "File name too long",
              "-o");
 }
 
 TEST_CASE("the longest name there can be is no error", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   const auto path = directory.path(std::string(255, 'x'));
   OutputFile{path}.write(text("new\n"));
   CHECK(content(path) == "new\n");
 }
 
 TEST_CASE("a write that fails leaves the last whole content and no temporary file", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   const auto path = directory.path("out");
   OutputFile output{path};
   output.write(text("whole\n"));
@@ -206,7 +189,7 @@ TEST_CASE("a write that fails leaves the last whole content and no temporary fil
 }
 
 TEST_CASE("a file that may not grow further is an error and stays as it was", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   const auto path = directory.path("out");
   OutputFile output{path};
   output.write(text("whole\n"));
@@ -285,7 +268,7 @@ TEST_CASE("a pipe that nobody empties is waited for until the caller gives up", 
 }
 
 TEST_CASE("a FIFO is opened at the end, for the reader that is waiting", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   const auto path = directory.path("fifo");
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
   OutputFile output{path};
@@ -298,7 +281,7 @@ TEST_CASE("a FIFO is opened at the end, for the reader that is waiting", "[expor
 }
 
 TEST_CASE("a FIFO that nobody reads is waited for until the caller gives up", "[export]") {
-  const Directory directory;
+  const TemporaryDirectory directory;
   const auto path = directory.path("fifo");
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
   OutputFile output{path};
