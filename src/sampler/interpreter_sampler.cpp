@@ -30,7 +30,6 @@ InterpreterSampler::InterpreterSampler(Pid pid, ProcessMemory& memory, const Pyt
       gil_{runtime_},
       guard_before_{gil_.ranges(words_)},
       guard_after_{gil_.ranges(words_after_)},
-      counts_switches_{gil_.counts_switches()},
       codes_{runtime_},
       everyone_{memory} {}
 
@@ -58,7 +57,7 @@ void InterpreterSampler::sample(Ledger::TickId tick) {
     failure = TickFailure::no_interpreter;
     if (!everyone->before.is_ready || !everyone->after.is_ready) continue;
     failure = TickFailure::gil_too_busy;
-    if (!counts_switches_) return settle_all(tick, everyone->threads, everyone->after);
+    if (!gil_.counts_switches()) return settle_all(tick, everyone->threads, everyone->after);
     // After one switch, only the two threads concerned can have changed anything.
     if (*everyone->after.switches - *everyone->before.switches <= 1)
       return sample_counted(tick, std::move(*everyone));
@@ -119,7 +118,9 @@ InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& threa
         return Gone{};
       holds_gil = again->after.holder == thread.state;
     }
-    result = settle_once(thread, holds_gil);
+    // A thread that runs without the GIL mostly is about to take it or to block: it is stopped only where it
+    // goes on so.
+    result = settle_once(thread, holds_gil || tries == most_tries - 1);
     // In a thread that stands still nothing is unreadable, unless its state is gone: that is worth another
     // look.
     const auto* stack = std::get_if<RawStack>(&result);
@@ -130,22 +131,16 @@ InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& threa
   return result;
 }
 
-InterpreterSampler::Settled InterpreterSampler::settle_once(const PythonThread& thread, bool holds_gil) {
+InterpreterSampler::Settled InterpreterSampler::settle_once(const PythonThread& thread, bool may_stop) {
+  if (thread.tid == Tid{}) return TickFailure::not_proven;
   // The order matters: a thread that is blocked after the first count of its turns on a CPU, and has the same
   // count at the end, did not run in between.
-  const auto turns = thread.tid == Tid{} ? std::nullopt : watch(thread.tid).times_switched_in();
-  const auto state = thread.tid == Tid{} ? std::optional{'?'} : state_of(thread.tid);
+  const auto turns = watch(thread.tid).times_switched_in();
+  const auto state = state_of(thread.tid);
   if (!state) return Gone{};
-  const bool runs = *state == 'R';
-  if (runs && holds_gil) return settle_by_stop(thread);
-  if (runs || !turns) {
-    if (auto stack = read_twice(thread)) return std::move(*stack);
-    // Without a count of switches, a GIL that changes hands all the time proves nothing for a thread that
-    // runs.
-    return runs && !counts_switches_ ? settle_by_stop(thread) : TickFailure::not_proven;
-  }
+  if (*state == 'R') return may_stop ? settle_by_stop(thread) : TickFailure::not_proven;
   auto stack = read(thread);
-  const bool stood_still = watch(thread.tid).times_switched_in() == turns;
+  const bool stood_still = turns && watch(thread.tid).times_switched_in() == turns;
   return stack && stood_still ? Settled{std::move(*stack)} : TickFailure::not_proven;
 }
 
@@ -181,15 +176,6 @@ std::optional<RawStack> InterpreterSampler::read(const PythonThread& thread) {
   return walk_frames(overlay, runtime_, codes_, thread.state);
 }
 
-std::optional<RawStack> InterpreterSampler::read_twice(const PythonThread& thread) {
-  const auto before = read_gil();
-  const auto first = read(thread);
-  auto second = read(thread);
-  const auto after = read_gil();
-  if (!first || !second || !before || before != after || before->holder == thread.state) return std::nullopt;
-  return *first == *second ? std::move(second) : std::nullopt;
-}
-
 std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone() {
   codes_.begin_reading();
   if (!everyone_.fetch(guard_before_, guard_after_)) return std::nullopt;
@@ -200,7 +186,7 @@ std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone() {
   reading.threads = std::move(list.threads);
   for (const auto& thread : reading.threads) {
     // Who held the GIL last is not proven by its words: the caller settles that thread by itself.
-    if (!counts_switches_ || thread.state == reading.before.last_holder) continue;
+    if (!gil_.counts_switches() || thread.state == reading.before.last_holder) continue;
     const auto activity = activity_of(thread, reading.before);
     if (!is_wanted(activity)) continue;
     reading.stacks.push_back({thread, activity, walk_frames(everyone_, runtime_, codes_, thread.state)});
@@ -211,12 +197,6 @@ std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone() {
   }
   reading.after = gil_.decode(words_after_);
   return reading;
-}
-
-std::optional<GilState> InterpreterSampler::read_gil() {
-  memory_.read_batch(guard_after_, unread_);
-  if (!unread_.empty()) return std::nullopt;
-  return gil_.decode(words_after_);
 }
 
 ThreadActivity InterpreterSampler::activity_of(const PythonThread& thread, const GilState& gil) {

@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 /// How long a process that has become another program may take until that is an initialised Python.
-constexpr auto longest_search = 1s;
+constexpr auto longest_search = 500ms;
 
 /// How often to look for an interpreter that is still to come: often enough to sample it within one interval.
 std::chrono::nanoseconds search_interval(std::chrono::nanoseconds interval) {

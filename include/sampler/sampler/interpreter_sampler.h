@@ -26,7 +26,7 @@ namespace sampler {
 /// Under a GIL only its holder can change Python frames. So all threads are read unfrozen in one batch that
 /// starts and ends with the GIL's words: what they say tells which threads could have changed meanwhile, at
 /// most two. Those are settled one by one: a thread that is blocked is proven by the kernel's count of its
-/// turns on a CPU, a holder that runs is held still, and a thread that runs without the GIL is read twice.
+/// turns on a CPU, and one that runs is held still (docs/adr/0001-settling-a-thread.md).
 class InterpreterSampler {
  public:
   using Clock = std::chrono::steady_clock;
@@ -85,13 +85,11 @@ class InterpreterSampler {
   void keep(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity, Settled settled);
 
   [[nodiscard]] Settled settle(const PythonThread& thread, bool holds_gil);
-  [[nodiscard]] Settled settle_once(const PythonThread& thread, bool holds_gil);
+  [[nodiscard]] Settled settle_once(const PythonThread& thread, bool may_stop);
   [[nodiscard]] Settled settle_by_stop(const PythonThread& thread);
   /// One thread's stack as it is now, proven by nothing; nothing where the thread state is another thread's
   /// by now.
   [[nodiscard]] std::optional<RawStack> read(const PythonThread& thread);
-  /// Nothing where the two differ, or the GIL or its words moved.
-  [[nodiscard]] std::optional<RawStack> read_twice(const PythonThread& thread);
   [[nodiscard]] std::optional<RawStack> read_held(const PythonThread& thread, HeldThread held);
   /// What a stop that is long overdue would show; nothing where that is not sure.
   [[nodiscard]] std::optional<RawStack> read_interrupted(const PendingStop& pending);
@@ -101,7 +99,6 @@ class InterpreterSampler {
   /// Nothing where memory could not be read or the list of threads was damaged. The stacks are those of the
   /// wanted threads, but for the GIL's last holder; none where the GIL does not count its switches.
   [[nodiscard]] std::optional<Reading> read_everyone();
-  [[nodiscard]] std::optional<GilState> read_gil();
   [[nodiscard]] bool is_wanted(const ThreadActivity& activity) const;
   [[nodiscard]] ThreadActivity activity_of(const PythonThread& thread, const GilState& gil);
 
@@ -126,7 +123,6 @@ class InterpreterSampler {
   GilProbe gil_;
   GilProbe::Words words_{}, words_after_{};
   std::vector<RemoteRange> guard_before_, guard_after_;
-  bool counts_switches_;
   CodeCache codes_;
   Overlay everyone_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Overlay>> overlays_;  // of threads read one by one
