@@ -54,7 +54,8 @@ int run_dump(const Options& options) {
 
   const auto summary = sampler.summary();
   if (summary.samples == 0) throw Error{ErrorKind::no_stack, no_stack_text(summary, sampling.mode)};
-  output.write([&](std::ostream& out) { sink.write(out, summary, recording.stacks); });
+  output.write([&](std::ostream& out) { sink.write(out, summary, recording.stacks); },
+               [&] { return sampler.serve(); });
   return 0;
 }
 

@@ -74,7 +74,9 @@ class Recorder {
         output_{options.output},
         sink_{format_for_file(options.output).open(options.format)},
         recording_{{sink_.get()}},
-        sampler_{inbox_, tracer_, recording_} {}
+        sampler_{inbox_, tracer_, recording_} {
+    sampler_.watch_output(output_.watched_fd());
+  }
 
   int attach_and_run() {
     ::signal(SIGPIPE, SIG_IGN);
@@ -113,21 +115,30 @@ class Recorder {
       add_target(child);
       record();
     } catch (const Error& error) {
-      print_error(error_line(error));
-      return false;
+      // The command may have ended before we could look at it: that is told below like any that ran no
+      // Python.
+      if (error.kind() != ErrorKind::no_process) {
+        print_error(error_line(error));
+        return false;
+      }
     }
+    if (sampler_.targets().empty()) return tell_no_python(std::nullopt);
     const auto& target = *sampler_.targets().front();
-    if (!target.was_found()) {
-      print_error(
-          fmt::format("the command {} ran no Python that could be sampled; "
-                      "give the command that is the Python itself, or use -p",
-                      options_.trace.front()));
-      return false;
-    }
+    if (!target.was_found()) return tell_no_python(target.last_error());
     warn_of_abi(options_, target);
     const auto summary = sampler_.summary();
     if (!has_stacks(summary)) print_error(no_stack_text(summary, options_.sampling.mode));
     return true;
+  }
+
+  /// Always false, for sample().
+  [[nodiscard]] bool tell_no_python(const std::optional<Error>& why) const {
+    const bool is_known = why && why->kind() != ErrorKind::not_python && why->kind() != ErrorKind::no_process;
+    print_error(is_known ? error_line(*why)
+                         : fmt::format("the command {} ran no Python that could be sampled; "
+                                       "give the command that is the Python itself, or use -p",
+                                       options_.trace.front()));
+    return false;
   }
 
   static bool has_stacks(const RunSummary& summary) { return summary.samples > summary.unreadable; }
@@ -153,7 +164,7 @@ class Recorder {
 
   WriteOutcome write(const RunSummary& summary) {
     return output_.write([&](std::ostream& out) { sink_->write(out, summary, recording_.stacks); },
-                         [this] { return inbox_.take().empty(); });
+                         [this] { return sampler_.serve(); });
   }
 
   const Options& options_;

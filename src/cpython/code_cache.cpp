@@ -8,8 +8,8 @@
 namespace sampler {
 namespace {
 
-// A table of 3,000 lines takes some 20 KB; beyond this it is not a line table.
-constexpr std::size_t most_line_table_bytes = 16U << 20U;
+// A function of 3,000 lines has some 20 KB; beyond this it is not a line table.
+constexpr std::size_t most_line_table_bytes = 1U << 20U;
 
 /// The instruction as line_at wants it: bytes or code units from the start of the code, negative before the
 /// first.
@@ -57,6 +57,7 @@ void CodeCache::begin_tick() {
 CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
   auto& known = codes_[address.value];
   if (known && known->checked_in_ == reading_) return known.get();
+  if (copied_ > most_bytes_per_reading) return nullptr;
 
   const auto& layout = *runtime_.layout;
   std::array<std::byte, 512> buffer;
@@ -80,6 +81,7 @@ CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
   auto name = copy_string(memory, layout, identity.name);
   auto table = copy_bytes(memory, layout, identity.line_table, most_line_table_bytes);
   if (!file || !name || !table) return nullptr;
+  copied_ += file->data.size() + name->data.size() + table->size();
   CodeCopy copy{std::move(*file), std::move(*name), std::move(*table), identity.first_line, {}, 0};
   if (layout.code.bytecode.exists()) {
     copy.bytecode = address + layout.code.bytecode.offset;

@@ -114,7 +114,8 @@ RawStack walk_frames(RemoteMemory& memory, const PythonRuntime& runtime, CodeCac
                      RemoteAddress thread_state) {
   const auto start = start_of(memory, *runtime.layout, thread_state);
   auto walk = walk_chain(memory, runtime, codes, start.innermost, start.caller);
-  if (walk.came_by || start.caller.is_null()) return std::move(walk.stack);
+  if (walk.came_by || start.caller.is_null() || walk.stack.end == StackEnd::too_deep)
+    return std::move(walk.stack);
   // An evaluation loop that begins links its cframe into the thread before it fills it in: what is there then
   // is left over on the C stack, and the thread still is where the loop was called from.
   auto outer = walk_chain(memory, runtime, codes, start.caller, start.caller).stack;

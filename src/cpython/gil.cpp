@@ -89,6 +89,7 @@ GilState GilProbe::decode(const Words& words) const {
   if (is_locked < 0) {
     // A process that never made a thread has no GIL: whoever is current runs.
     state.holder = state.last_holder = word_at<RemoteAddress>(words, third);
+    state.switches.reset();
     state.is_ready = kind_ == GilKind::static_variables;
   }
   return state;

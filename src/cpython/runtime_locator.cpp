@@ -10,6 +10,7 @@
 
 #include "sampler/base/file.h"
 #include "sampler/base/log.h"
+#include "sampler/cpython/thread_lister.h"
 #include "sampler/cpython/version_detector.h"
 #include "sampler/elf/elf_file.h"
 
@@ -120,10 +121,9 @@ GilAddresses static_gil(const LoadedFile& file) {
 
 /// The main interpreter: the first made, so the last of the list. Null while there is none.
 RemoteAddress main_interpreter(RemoteMemory& memory, RemoteAddress head, const Layout& layout) {
-  constexpr int most_interpreters = 4096;
   auto next = read_as<RemoteAddress>(memory, head);
   RemoteAddress last;
-  for (int i = 0; i < most_interpreters && next && !next->is_null(); ++i) {
+  for (std::size_t i = 0; i < most_interpreters && next && !next->is_null(); ++i) {
     last = *next;
     next = read_as<RemoteAddress>(memory, last + layout.interpreter.next.offset);
   }

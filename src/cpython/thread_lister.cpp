@@ -20,7 +20,7 @@ void list_threads_of(RemoteMemory& memory, const PythonRuntime& runtime, RemoteA
       list.is_damaged = true;
       return;
     }
-    list.threads.push_back({*state, thread_number(memory, runtime, *state)});
+    list.threads.push_back({*state, thread_number(memory, runtime, *state), false});
     state = read_as<RemoteAddress>(memory, *state + layout.thread.next.offset);
   }
   if (!state) list.is_damaged = true;
@@ -28,8 +28,6 @@ void list_threads_of(RemoteMemory& memory, const PythonRuntime& runtime, RemoteA
 
 }  // namespace
 
-/// From glibc's struct pthread, which a fork updates; CPython's own native_thread_id is the parent's after a
-/// fork.
 Tid thread_number(RemoteMemory& memory, const PythonRuntime& runtime, RemoteAddress state) {
   // From glibc's struct pthread, which a fork updates: CPython's own native_thread_id is the parent's after a
   // fork.
@@ -47,16 +45,19 @@ Tid thread_number(RemoteMemory& memory, const PythonRuntime& runtime, RemoteAddr
 
 ThreadList list_threads(RemoteMemory& memory, const PythonRuntime& runtime) {
   ThreadList list;
+  std::size_t main_begins = 0;  // new interpreters go to the list's head, so the last is the main one
   auto interpreter = read_as<RemoteAddress>(memory, runtime.interpreters_head);
   for (std::size_t i = 0; interpreter && !interpreter->is_null() && !list.is_damaged; ++i) {
     if (i >= most_interpreters) {
       list.is_damaged = true;
       break;
     }
+    main_begins = list.threads.size();
     list_threads_of(memory, runtime, *interpreter, list);
     interpreter = read_as<RemoteAddress>(memory, *interpreter + runtime.layout->interpreter.next.offset);
   }
   if (!interpreter) list.is_damaged = true;
+  for (auto i = main_begins; i < list.threads.size(); ++i) list.threads[i].is_of_main_interpreter = true;
   return list;
 }
 

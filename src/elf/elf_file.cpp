@@ -11,6 +11,8 @@
 namespace sampler {
 namespace {
 
+// No name that we look for is longer; one that is, is none of them.
+constexpr std::uint64_t longest_name = 256;
 constexpr std::uint64_t page_mask = 4095;
 // Far above any real interpreter (libpython with full debug information: 15,000 symbols in .dynsym and
 // .symtab).
@@ -24,10 +26,10 @@ T element(std::span<const std::byte> bytes, std::size_t index) {
   return value;
 }
 
-/// The NUL-terminated text at `offset`; empty where it is outside or not terminated.
+/// The NUL-terminated text at `offset`; empty where it is outside, longer than any name, or not terminated.
 std::string_view text_at(std::span<const std::byte> bytes, std::uint64_t offset) {
   if (offset >= bytes.size()) return {};
-  const auto rest = bytes.subspan(offset);
+  const auto rest = bytes.subspan(offset, std::min<std::uint64_t>(longest_name, bytes.size() - offset));
   const auto* end = std::memchr(rest.data(), 0, rest.size());
   if (end == nullptr) return {};
   const auto* begin = reinterpret_cast<const char*>(rest.data());  // NOLINT: bytes as text

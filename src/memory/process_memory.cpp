@@ -37,23 +37,22 @@ bool has_ptrace_capability() {
   return ((capabilities >> cap_sys_ptrace) & 1U) != 0;
 }
 
-std::string trace_scope_hint() {
+std::string trace_hint() {
+  if (::geteuid() == 0 && !has_ptrace_capability()) {
+    return "root without CAP_SYS_PTRACE: docker run --cap-add=SYS_PTRACE; Kubernetes: "
+           "securityContext.capabilities.add: [SYS_PTRACE]";
+  }
   const auto text = read_file("/proc/sys/kernel/yama/ptrace_scope");
   const char scope = text && !text->empty() ? text->front() : '0';
-  if (scope == '1') {
-    return "kernel.yama.ptrace_scope is 1: run as root, or start the program with: sampler -- COMMAND";
-  }
-  if (scope == '2') return "kernel.yama.ptrace_scope is 2: run as root";
   if (scope == '3')
     return "kernel.yama.ptrace_scope is 3: nobody may trace until a reboot with a lower value";
   if (has_ptrace_capability()) {
     return "CAP_SYS_PTRACE is there, so a security module (SELinux, AppArmor) or another user namespace "
-           "forbids it: "
-           "run from the host's own namespace";
+           "forbids it: run from the host's own namespace";
   }
-  if (::geteuid() == 0) {
-    return "root without CAP_SYS_PTRACE: docker run --cap-add=SYS_PTRACE; Kubernetes: "
-           "securityContext.capabilities.add: [SYS_PTRACE]";
+  if (scope == '2') return "kernel.yama.ptrace_scope is 2: run as root";
+  if (scope == '1') {
+    return "kernel.yama.ptrace_scope is 1: run as root, or start the program with: sampler -- COMMAND";
   }
   return "it belongs to another user or has more rights: run as that user or as root "
          "(sudo; in a container --cap-add=SYS_PTRACE)";
@@ -66,7 +65,7 @@ UniqueFd open_memory(const Process& process) {
   if (mem.error() == EACCES || mem.error() == EPERM) {
     throw Error{ErrorKind::permission,
                 fmt::format("cannot trace process {}: {}", pid, errno_text(mem.error())),
-                trace_scope_hint() + "; see docs/ptrace-and-permissions.md"};
+                trace_hint() + "; see docs/ptrace-and-permissions.md"};
   }
   throw Error{ErrorKind::no_process,
               fmt::format("cannot open the memory of process {}: {}", pid, errno_text(mem.error())),

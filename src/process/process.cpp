@@ -138,14 +138,18 @@ Result<UniqueFd, int> Process::open_mapping(const FileMapping& mapping) const {
   return named;
 }
 
+std::optional<Pid> tracer_of(Tid tid) {
+  const auto status = read_file(fmt::format("/proc/{}/status", number(tid)));
+  if (!status) return std::nullopt;
+  const auto value = status_value(*status, "TracerPid:");
+  return Pid{value ? to_number<pid_t>(*value).value_or(0) : 0};
+}
+
 std::optional<Tracing> find_tracer(const Process& process) {
   std::optional<Tracing> found;
   for_each_number(process.proc_path("task"), [&](pid_t tid) {
-    const auto status = read_file(process.proc_path(fmt::format("task/{}/status", tid)));
-    if (!status) return;
-    const auto value = status_value(*status, "TracerPid:");
-    const auto tracer = value ? to_number<pid_t>(*value) : std::nullopt;
-    if (tracer.value_or(0) != 0 && !found) found = Tracing{Tid{tid}, Pid{*tracer}};
+    const auto tracer = tracer_of(Tid{tid});
+    if (tracer && *tracer != Pid{} && !found) found = Tracing{Tid{tid}, *tracer};
   });
   return found;
 }
@@ -164,14 +168,6 @@ std::vector<Pid> descendants(Pid parent) {
   }
   found.erase(found.begin());
   return found;
-}
-
-std::optional<std::uint32_t> inner_pid(const Process& process) {
-  const auto status = read_file(process.proc_path("status"));
-  if (!status) return std::nullopt;
-  const auto numbers = status_value(*status, "NSpid:");
-  if (!numbers) return static_cast<std::uint32_t>(number(process.pid()));  // a kernel without PID namespaces
-  return to_number<std::uint32_t>(numbers->substr(numbers->find_last_of("\t ") + 1));
 }
 
 }  // namespace sampler

@@ -33,8 +33,12 @@ SignalInbox::SignalInbox() {
   sigset_t child;
   ::sigemptyset(&child);
   ::sigaddset(&child, SIGCHLD);
+  sigset_t output;  // in the background, a line to the terminal must not stop us
+  ::sigemptyset(&output);
+  ::sigaddset(&output, SIGTTOU);
   ::sigprocmask(SIG_BLOCK, &stopping, &original_);
   ::sigprocmask(SIG_BLOCK, &child, nullptr);
+  ::sigprocmask(SIG_BLOCK, &output, nullptr);
   signals_ = open_signalfd(stopping);
   children_ = open_signalfd(child);
 }

@@ -69,19 +69,19 @@ std::optional<int> ThreadWatch::last_cpu() const {
   return cpu;
 }
 
-std::optional<std::uint64_t> ThreadWatch::times_switched_in() const {
+std::optional<Turns> ThreadWatch::turns() const {
   std::array<char, 128> buffer;
-  auto text = read_again(schedstat_, buffer);
-  while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
-  const auto last = text.rfind(' ');
-  if (last == std::string_view::npos) return std::nullopt;
-  std::uint64_t times = 0;
-  if (std::from_chars(text.data() + last + 1, text.data() + text.size(), times).ec != std::errc{}) {
-    return std::nullopt;
+  const auto text = read_again(schedstat_, buffer);
+  const char* const end = text.data() + text.size();
+  Turns turns;
+  std::uint64_t waited = 0;
+  auto rest = std::from_chars(text.data(), end, turns.cpu_nanoseconds);
+  for (auto* const number : {&waited, &turns.times}) {
+    if (rest.ec != std::errc{} || rest.ptr == end) return std::nullopt;
+    rest = std::from_chars(rest.ptr + 1, end, *number);
   }
-  if (times == 0)
-    return std::nullopt;  // it has run, so this kernel does not count (delayacct off, no schedstats)
-  return times;
+  // A thread has had a turn, so with 0 this kernel does not count (delayacct off, no schedstats).
+  return rest.ec == std::errc{} && turns.times != 0 ? std::optional{turns} : std::nullopt;
 }
 
 std::optional<BlockedCall> ThreadWatch::blocked_call() const {

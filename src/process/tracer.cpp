@@ -3,11 +3,14 @@
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <ctime>
+
+#include "sampler/process/process.h"
 
 namespace sampler {
 namespace {
@@ -52,6 +55,10 @@ Tracer::~Tracer() {
 
 bool Tracer::is_pending(Tid tid) const noexcept {
   return std::find(pending_.begin(), pending_.end(), tid) != pending_.end();
+}
+
+void Tracer::forget_lost() {
+  std::erase_if(pending_, [](Tid tid) { return tracer_of(tid) != Pid{::getpid()}; });
 }
 
 StopAttempt Tracer::hold(Tid tid, std::chrono::microseconds spin) {

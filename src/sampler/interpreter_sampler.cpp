@@ -36,6 +36,7 @@ InterpreterSampler::InterpreterSampler(Pid pid, ProcessMemory& memory, const Pyt
 bool InterpreterSampler::tick() {
   codes_.begin_tick();
   kept_.clear();
+  is_idle_ = false;
   auto& ledger = recording_.ledger;
   const auto tick = ledger.open();
   sample(tick);
@@ -43,6 +44,7 @@ bool InterpreterSampler::tick() {
     ledger.cancel(tick);
     return false;
   }
+  if (is_idle_) recording_.add(Sample{pid_, Tid{}, StackId::empty, 1, {}});
   for (const auto& reading : kept_) emit(reading, 1);
   ledger.release(tick);
   return true;
@@ -57,31 +59,43 @@ void InterpreterSampler::sample(Ledger::TickId tick) {
     failure = TickFailure::no_interpreter;
     if (!everyone->before.is_ready || !everyone->after.is_ready) continue;
     failure = TickFailure::gil_too_busy;
-    if (!gil_.counts_switches()) return settle_all(tick, everyone->threads, everyone->after);
+    forget_ended(everyone->threads);
+    if (!everyone->before.switches || !everyone->after.switches) {
+      return settle_all(tick, everyone->threads, everyone->after);
+    }
     // After one switch, only the two threads concerned can have changed anything.
-    if (*everyone->after.switches - *everyone->before.switches <= 1)
+    if (*everyone->after.switches - *everyone->before.switches <= 1) {
       return sample_counted(tick, std::move(*everyone));
+    }
   }
   recording_.ledger.fail(tick, failure);
 }
 
 void InterpreterSampler::sample_counted(Ledger::TickId tick, Reading everyone) {
   const auto& gil = everyone.after;
-  std::vector<PythonThread> unproven;
+  const auto held_it = [&](const PythonThread& thread) {
+    return thread.state == everyone.before.last_holder || thread.state == gil.last_holder;
+  };
+  // A kernel thread that is inside a subinterpreter has several thread states, and moves between them unseen
+  // by the GIL's words; and a subinterpreter may have a GIL of its own.
+  std::vector<Tid> movers;
   for (const auto& thread : everyone.threads) {
-    if (thread.state == everyone.before.last_holder || thread.state == gil.last_holder)
-      unproven.push_back(thread);
+    if (held_it(thread) || !thread.is_of_main_interpreter) movers.push_back(thread.tid);
   }
-  std::erase_if(everyone.stacks,
-                [&](const ThreadReading& reading) { return reading.thread.state == gil.last_holder; });
-  std::move(everyone.stacks.begin(), everyone.stacks.end(), std::back_inserter(kept_));
+  const auto is_unproven = [&](const PythonThread& thread) {
+    return held_it(thread) || std::find(movers.begin(), movers.end(), thread.tid) != movers.end();
+  };
+  std::vector<PythonThread> unproven;
+  std::copy_if(everyone.threads.begin(), everyone.threads.end(), std::back_inserter(unproven), is_unproven);
+  std::copy_if(std::make_move_iterator(everyone.stacks.begin()),
+               std::make_move_iterator(everyone.stacks.end()), std::back_inserter(kept_),
+               [&](const ThreadReading& reading) { return !is_unproven(reading.thread); });
   settle_all(tick, unproven, gil);
-  forget_ended(everyone.threads);
 }
 
 void InterpreterSampler::settle_all(Ledger::TickId tick, const std::vector<PythonThread>& threads,
                                     const GilState& gil) {
-  if (options_.report_idle && gil.holder.is_null()) emit_idle();
+  is_idle_ = options_.report_idle && gil.holder.is_null();
   for (const auto& thread : threads) {
     const auto activity = activity_of(thread, gil);
     if (is_wanted(activity)) keep(tick, thread, activity, settle(thread, activity.holds_gil));
@@ -101,7 +115,8 @@ void InterpreterSampler::keep(Ledger::TickId tick, const PythonThread& thread, c
   }
   if (!std::holds_alternative<StopPending>(settled))
     return;  // the thread has ended: there is nothing to sample
-  auto pending = find_pending(thread.tid);
+  auto pending = std::find_if(pending_.begin(), pending_.end(),
+                              [&](const PendingStop& other) { return other.thread == thread; });
   if (pending == pending_.end()) pending = pending_.insert(pending_.end(), PendingStop{thread, activity, {}});
   recording_.ledger.retain(tick);
   pending->ticks.push_back({tick, Clock::now()});
@@ -135,12 +150,14 @@ InterpreterSampler::Settled InterpreterSampler::settle_once(const PythonThread& 
   if (thread.tid == Tid{}) return TickFailure::not_proven;
   // The order matters: a thread that is blocked after the first count of its turns on a CPU, and has the same
   // count at the end, did not run in between.
-  const auto turns = watch(thread.tid).times_switched_in();
+  const auto turns = watch(thread.tid).turns();
   const auto state = state_of(thread.tid);
   if (!state) return Gone{};
   if (*state == 'R') return may_stop ? settle_by_stop(thread) : TickFailure::not_proven;
   auto stack = read(thread);
-  const bool stood_still = turns && watch(thread.tid).times_switched_in() == turns;
+  // It may have been on its way to block, and been woken before it was off its CPU: then it runs on without a
+  // new turn.
+  const bool stood_still = turns && state_of(thread.tid) != 'R' && watch(thread.tid).turns() == turns;
   return stack && stood_still ? Settled{std::move(*stack)} : TickFailure::not_proven;
 }
 
@@ -186,7 +203,7 @@ std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone() {
   reading.threads = std::move(list.threads);
   for (const auto& thread : reading.threads) {
     // Who held the GIL last is not proven by its words: the caller settles that thread by itself.
-    if (!gil_.counts_switches() || thread.state == reading.before.last_holder) continue;
+    if (!reading.before.switches || thread.state == reading.before.last_holder) continue;
     const auto activity = activity_of(thread, reading.before);
     if (!is_wanted(activity)) continue;
     reading.stacks.push_back({thread, activity, walk_frames(everyone_, runtime_, codes_, thread.state)});
@@ -225,27 +242,44 @@ bool InterpreterSampler::is_wanted(const ThreadActivity& activity) const {
   return true;
 }
 
-bool InterpreterSampler::stop_came(Tid tid, HeldThread held) {
-  const auto entry = find_pending(tid);
-  if (entry == pending_.end()) return false;
-  const auto pending = std::move(*entry);
-  pending_.erase(entry);
+std::vector<InterpreterSampler::PendingStop> InterpreterSampler::take_pending(Tid tid) {
+  std::vector<PendingStop> taken;
+  std::erase_if(pending_, [&](PendingStop& pending) {
+    if (pending.thread.tid != tid) return false;
+    taken.push_back(std::move(pending));
+    return true;
+  });
+  return taken;
+}
+
+bool InterpreterSampler::waits_for(Tid tid) const noexcept {
+  return std::any_of(pending_.begin(), pending_.end(),
+                     [&](const PendingStop& pending) { return pending.thread.tid == tid; });
+}
+
+void InterpreterSampler::stop_came(Tid tid, HeldThread held) {
+  const auto pending = take_pending(tid);
   codes_.begin_tick();
+  std::vector<RawStack> stacks;
   const auto start = Clock::now();
-  const auto stack = read_held(pending.thread, std::move(held));
+  {
+    const auto still = std::move(held);
+    for (const auto& thread_state : pending) {
+      // Without a stack, the thread has given up its state: it runs no Python there any more.
+      stacks.push_back(read(thread_state.thread).value_or(RawStack{}));
+    }
+    if (still.cut_short_a_call()) recording_.count_interrupted_call();
+  }
   recording_.held.add(Clock::now() - start);
   recording_.count_late_stop();
-  // Without a stack, the thread had given up its state: it runs no Python any more.
-  settle_waiting(pending, pending.ticks, stack.value_or(RawStack{}));
-  return true;
+  for (std::size_t i = 0; i < pending.size(); ++i) settle_waiting(pending[i], pending[i].ticks, stacks[i]);
 }
 
 void InterpreterSampler::thread_ended(Tid tid) {
   watches_.erase(number(tid));
-  const auto entry = find_pending(tid);
-  if (entry == pending_.end()) return;
-  for (const auto& waiting : entry->ticks) recording_.ledger.release(waiting.tick);
-  pending_.erase(entry);
+  for (const auto& pending : take_pending(tid)) {
+    for (const auto& waiting : pending.ticks) recording_.ledger.release(waiting.tick);
+  }
 }
 
 void InterpreterSampler::abandon() {
@@ -273,9 +307,10 @@ std::optional<RawStack> InterpreterSampler::read_interrupted(const PendingStop& 
   // stack stands still.
   const auto tid = pending.thread.tid;
   codes_.begin_tick();
-  const auto turns = watch(tid).times_switched_in();
+  tracer_.forget_lost();
+  const auto turns = watch(tid).turns();
   auto stack = read(pending.thread);
-  const bool stood_still = turns && watch(tid).times_switched_in() == turns && tracer_.is_pending(tid);
+  const bool stood_still = turns && watch(tid).turns() == turns && tracer_.is_pending(tid);
   return stood_still ? std::move(stack) : std::nullopt;
 }
 
@@ -310,10 +345,6 @@ void InterpreterSampler::emit(const ThreadReading& reading, std::uint64_t count)
   recording_.add(Sample{pid_, thread.tid, id, count, activity});
 }
 
-void InterpreterSampler::emit_idle() {
-  recording_.add(Sample{pid_, Tid{}, StackId::empty, 1, {}});
-}
-
 bool InterpreterSampler::is_ending() {
   const auto state = state_of(Tid{number(pid_)});
   return !state || *state == 'Z' || *state == 'X';
@@ -334,11 +365,6 @@ Overlay& InterpreterSampler::overlay_of(const PythonThread& thread) {
   auto& overlay = overlays_[thread.state.value];
   if (!overlay) overlay = std::make_unique<Overlay>(memory_);
   return *overlay;
-}
-
-std::vector<InterpreterSampler::PendingStop>::iterator InterpreterSampler::find_pending(Tid tid) {
-  return std::find_if(pending_.begin(), pending_.end(),
-                      [&](const PendingStop& pending) { return pending.thread.tid == tid; });
 }
 
 void InterpreterSampler::forget_ended(const std::vector<PythonThread>& threads) {

@@ -29,9 +29,24 @@ void Pacer::schedule() {
   next_ = start_ + interval_ * static_cast<Duration::rep>(tick_) + Duration{moment(random_)};
 }
 
+std::uint64_t Pacer::skip_missed(Time now) {
+  if (!next_ || interval_ == Duration::zero() || now < start_) return 0;
+  // Moments of intervals that ended at least a whole interval ago; the loop of advance() decides about the
+  // rest.
+  auto last = static_cast<std::uint64_t>((now - start_) / interval_);
+  if (last < 2) return 0;
+  last = std::min(last - 1, most_ticks_.value_or(last));
+  if (last <= tick_) return 0;
+  const auto missed = last - tick_;
+  tick_ = last;
+  schedule();
+  return missed;
+}
+
 Pacer::Due Pacer::advance(Time now) {
   Due due;
   if (interval_ == Duration::zero() && deadline_ && now >= *deadline_) next_.reset();
+  due.late = skip_missed(now);
   while (next_ && *next_ <= now && !due.is_due) {
     if (interval_ > Duration::zero() && now - *next_ > interval_) {
       ++due.late;

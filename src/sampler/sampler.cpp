@@ -47,19 +47,31 @@ void Sampler::run(const Callbacks& callbacks) {
     const auto now = Clock::now();
     for (const auto& target : targets_) target->work(now);
     if (is_over()) break;
-    call_back(callbacks, now);
     wait_until(next_work());
+    // A callback may block for long, on a slow disk say: not while a thread may stop that only we can let go.
+    if (!tracer_.has_pending()) call_back(callbacks, Clock::now());
   }
   end_ = Clock::now();
-  // Ticks that wait for a stop: it comes within 100 ms or is given up.
+  drain();
+}
+
+void Sampler::drain() {
+  const auto deadline = Clock::now() + InterpreterSampler::longest_wait;
   const auto is_waiting = [](const auto& target) { return target->is_waiting(); };
-  while (std::any_of(targets_.begin(), targets_.end(), is_waiting)) {
+  while (tracer_.has_pending() || std::any_of(targets_.begin(), targets_.end(), is_waiting)) {
     const auto now = Clock::now();
+    if (now > deadline) break;
     wait_until(now + 1ms);
-    for (const auto& target : targets_) {
-      if (target->is_waiting()) target->work(now);
-    }
+    for (const auto& target : targets_) target->settle_late(now);
   }
+  for (const auto& target : targets_) target->settle_late(deadline + InterpreterSampler::longest_wait);
+}
+
+bool Sampler::serve() {
+  take_signals();
+  take_child_changes();
+  pause_if_asked();
+  return !stop_asked_;
 }
 
 bool Sampler::is_over() const {
@@ -82,36 +94,44 @@ void Sampler::wait_until(std::optional<Clock::time_point> moment) {
   if (wait == 0ns && now - last_poll_ < longest_without_poll) return;
   last_poll_ = now;
 
-  // A negative descriptor is passed over: of a target that is done, or where the kernel has no pidfd.
+  // A negative descriptor is passed over: no output to watch, a target that is done, a kernel without pidfd.
   const bool has_children = child_ || tracer_.has_pending();
-  std::vector<pollfd> files{{inbox_.fd(), POLLIN, 0}, {has_children ? inbox_.child_fd() : -1, POLLIN, 0}};
+  std::vector<pollfd> files{{inbox_.fd(), POLLIN, 0},
+                            {has_children ? inbox_.child_fd() : -1, POLLIN, 0},
+                            {child_ ? -1 : output_, 0, 0}};
+  const auto first_target = files.size();
   for (const auto& target : targets_) {
     files.push_back({target->is_done() ? -1 : target->process().pidfd(), POLLIN, 0});
   }
   const auto timeout = to_timespec(std::min<std::chrono::nanoseconds>(wait, progress_interval));
-  if (::ppoll(files.data(), files.size(), &timeout, nullptr) <= 0) return;
-  take_signals();
-  take_child_changes();
-  for (std::size_t i = 0; i < targets_.size(); ++i) {
-    if (files[i + 2].revents != 0) targets_[i]->process_ended();
+  if (::ppoll(files.data(), files.size(), &timeout, nullptr) > 0) {
+    take_signals();
+    take_child_changes();
+    if ((files[2].revents & POLLERR) != 0) stop_asked_ = true;  // nobody reads the pipe any more
+    for (std::size_t i = 0; i < targets_.size(); ++i) {
+      if (files[first_target + i].revents != 0) targets_[i]->process_ended();
+    }
   }
+  pause_if_asked();
 }
 
 void Sampler::take_signals() {
   for (const auto& signal : inbox_.take()) {
     if (signal.number == SIGTSTP) {
       pause_asked_ = true;
-    } else if (!child_) {
+    } else if (!child_ || child_->exit_status) {
       stop_asked_ = true;
-    } else if (!signal.from_terminal && !child_->exit_status) {
+    } else if (!signal.from_terminal) {
       ::kill(number(child_->pid), signal.number);
     }
   }
+}
+
+void Sampler::pause_if_asked() {
   // Stopped ourselves, we could let nobody go: not while a stop is still to come.
-  if (pause_asked_ && !tracer_.has_pending()) {
-    pause_asked_ = false;
-    ::raise(SIGSTOP);
-  }
+  if (!pause_asked_ || tracer_.has_pending()) return;
+  pause_asked_ = false;
+  ::raise(SIGSTOP);
 }
 
 void Sampler::take_child_changes() {
@@ -119,12 +139,16 @@ void Sampler::take_child_changes() {
   for (auto& event : tracer_.collect()) {
     if (event.held) {
       for (const auto& target : targets_) {
-        if (target->stop_came(event.tid, std::move(*event.held))) break;
+        if (target->stop_came(event.tid, *event.held)) break;
       }
       continue;
     }
-    if (child_ && event.tid == Tid{number(child_->pid)}) child_->exit_status = event.exit_status;
-    for (const auto& target : targets_) target->thread_ended(event.tid);
+    const bool is_child = child_ && event.tid == Tid{number(child_->pid)};
+    if (is_child) child_->exit_status = event.exit_status;
+    for (const auto& target : targets_) {
+      target->thread_ended(event.tid);
+      if (is_child && target->process().pid() == child_->pid) target->process_ended();
+    }
   }
 }
 
@@ -135,6 +159,7 @@ int Sampler::wait_for_child() {
     if (child_->exit_status) break;
     ::ppoll(files.data(), files.size(), nullptr, nullptr);
     take_signals();
+    pause_if_asked();
   }
   return *child_->exit_status;
 }

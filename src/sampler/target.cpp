@@ -8,7 +8,6 @@
 
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
-#include "sampler/base/log.h"
 #include "sampler/cpython/runtime_locator.h"
 
 namespace sampler {
@@ -18,6 +17,10 @@ using namespace std::chrono_literals;
 
 /// How long a process that has become another program may take until that is an initialised Python.
 constexpr auto longest_search = 500ms;
+
+/// How long a thread runs after a late stop before the next tick. It may share our CPU, and then every stop
+/// is late: asked for again at once, it would stop before it has executed a single instruction.
+constexpr auto rest = 100us;
 
 /// How often to look for an interpreter that is still to come: often enough to sample it within one interval.
 std::chrono::nanoseconds search_interval(std::chrono::nanoseconds interval) {
@@ -42,8 +45,22 @@ Error ended(const Process& process) {
                "give the number of a process that runs"};
 }
 
+/// Another sampler holds threads for moments only: whoever is there for longer is a debugger.
+std::optional<Tracing> find_lasting_tracer(const Process& process) {
+  constexpr int looks = 20;
+  std::optional<Tracing> tracing;
+  for (int look = 0; look < looks; ++look) {
+    const auto now = find_tracer(process);
+    if (!now || (tracing && now->tracer != tracing->tracer)) return std::nullopt;
+    tracing = now;
+    const timespec pause{0, 10'000'000};
+    ::nanosleep(&pause, nullptr);
+  }
+  return tracing;
+}
+
 void refuse_if_traced(const Process& process) {
-  const auto tracing = find_tracer(process);
+  const auto tracing = find_lasting_tracer(process);
   if (!tracing) return;
   const auto tracer = number(tracing->tracer);
   const auto stat = read_stat(std::to_string(tracer));
@@ -98,13 +115,16 @@ bool Target::search() {
     try {
       memory_ = std::make_unique<ProcessMemory>(process_);
     } catch (const Error& error) {
-      log(LogLayer::sampler, LogLevel::debug, error.what());
+      last_error_ = error;
       return false;
     }
   }
   if (!runtime_) {
     const auto located = locate_runtime(process_, catalog_);
-    if (!located) return false;
+    if (!located) {
+      last_error_ = located.error();
+      return false;
+    }
     runtime_ = *located;
   }
   return is_initialised(*memory_, *runtime_);
@@ -121,20 +141,32 @@ void Target::begin(Clock::time_point now) {
       RunInfo{process_.pid(), runtime_->layout->version, directory ? *directory : std::string{}});
 }
 
+bool Target::stop_came(Tid tid, HeldThread& held) {
+  if (!interpreter_ || !interpreter_->waits_for(tid)) return false;
+  interpreter_->stop_came(tid, std::move(held));
+  rest_end_ = Clock::now() + rest;
+  return true;
+}
+
 void Target::process_ended() {
   lose();
   is_done_ = true;
 }
 
+void Target::settle_late(Clock::time_point now) {
+  if (interpreter_) interpreter_->give_up(now);
+}
+
 void Target::lose() {
   if (interpreter_) interpreter_->abandon();
+  tracer_.forget_lost();
   interpreter_.reset();
   runtime_.reset();
 }
 
 void Target::work(Clock::time_point now) {
-  if (interpreter_) interpreter_->give_up(now);
-  if (is_done_) return;
+  settle_late(now);
+  if (is_done_ || now < rest_end_) return;
   if (!interpreter_ && now >= next_search_) {
     next_search_ = now + search_interval(options_.interval);
     if (search()) begin(now);
@@ -165,7 +197,7 @@ std::optional<Target::Clock::time_point> Target::next_work() const {
   if (is_done_) return next;
   if (!interpreter_) sooner(next_search_);
   if (pacer_) sooner(pacer_->next() ? pacer_->next() : pacer_->deadline());
-  return next;
+  return next && *next < rest_end_ ? rest_end_ : next;
 }
 
 }  // namespace sampler

@@ -57,13 +57,19 @@ class CodeCache {
  public:
   /// More than this many code objects at once start the cache anew.
   static constexpr std::size_t most_codes = 65536;
+  /// Texts and tables copied in one reading, about at most: a hostile target must not keep us reading while
+  /// it is held.
+  static constexpr std::size_t most_bytes_per_reading = 16U << 20U;
 
   explicit CodeCache(const PythonRuntime& runtime) : runtime_{runtime} {}
 
   /// Code objects returned before this may go.
   void begin_tick();
   /// What was checked before this must be checked again.
-  void begin_reading() { ++reading_; }
+  void begin_reading() {
+    ++reading_;
+    copied_ = 0;
+  }
 
   /// The code object at an address; nullptr where there is none or it cannot be read. Valid until
   /// begin_tick().
@@ -72,6 +78,7 @@ class CodeCache {
  private:
   const PythonRuntime& runtime_;
   std::uint64_t reading_ = 1;
+  std::size_t copied_ = 0;
   std::unordered_map<std::uint64_t, std::unique_ptr<CodeObject>> codes_;
   std::vector<std::unique_ptr<CodeObject>> retired_;
 };

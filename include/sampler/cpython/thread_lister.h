@@ -13,6 +13,7 @@ namespace sampler {
 struct PythonThread {
   RemoteAddress state;
   Tid tid{};  ///< 0 where it cannot be told
+  bool is_of_main_interpreter = true;
 
   friend bool operator==(const PythonThread&, const PythonThread&) = default;
 };

@@ -32,6 +32,9 @@ class OutputFile {
   /// stays where a write fails. Anything else takes one write, at the end.
   [[nodiscard]] bool rewritable() const noexcept { return kind_ == Kind::file; }
 
+  /// The descriptor whose reader may go away; -1 where there is none yet or it is no pipe's.
+  [[nodiscard]] int watched_fd() const noexcept { return kind_ == Kind::descriptor ? fd_ : -1; }
+
   /// Replaces the whole content by what `produce` writes. Throws Error{output}. SIGPIPE must be ignored.
   WriteOutcome write(
       const Produce& produce, const KeepWaiting& keep_waiting = [] { return true; });

@@ -53,6 +53,9 @@ class Process {
   std::uint64_t start_time_ = 0;
 };
 
+/// Who traces a thread; Pid{0} where nobody does, nothing where there is no such thread.
+[[nodiscard]] std::optional<Pid> tracer_of(Tid tid);
+
 /// The thread of `process` that another tracer holds and that tracer; nothing where nobody traces it.
 struct Tracing {
   Tid thread{};
@@ -62,8 +65,5 @@ struct Tracing {
 
 /// All processes whose parent is `parent`, and theirs, nearest first; at most 4,096.
 [[nodiscard]] std::vector<Pid> descendants(Pid parent);
-
-/// The last number of the NSpid line of /proc/PID/status: its number in its own PID namespace.
-[[nodiscard]] std::optional<std::uint32_t> inner_pid(const Process& process);
 
 }  // namespace sampler

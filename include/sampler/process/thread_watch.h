@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -18,6 +19,14 @@ struct BlockedCall {
 /// A text of /proc/PID/task/TID/syscall; nothing for "running" and anything else.
 [[nodiscard]] std::optional<BlockedCall> parse_blocked_call(std::string_view text);
 
+/// What a thread has had of the CPUs. Both numbers stand still while it is blocked.
+struct Turns {
+  std::uint64_t cpu_nanoseconds = 0;
+  std::uint64_t times = 0;  ///< how often it was given a CPU
+
+  friend auto operator<=>(const Turns&, const Turns&) = default;
+};
+
 /// What the kernel says of one thread, through files that stay open: 0.3 to 3 us a question.
 class ThreadWatch {
  public:
@@ -27,9 +36,8 @@ class ThreadWatch {
   [[nodiscard]] std::optional<char> state() const;
   /// The CPU it runs on or ran on last.
   [[nodiscard]] std::optional<int> last_cpu() const;
-  /// How often the thread was given a CPU (third number of schedstat); nothing where the kernel does not
-  /// count it.
-  [[nodiscard]] std::optional<std::uint64_t> times_switched_in() const;
+  /// Its turns so far (schedstat); nothing where the kernel does not count them.
+  [[nodiscard]] std::optional<Turns> turns() const;
   /// The call it is blocked in, if it is.
   [[nodiscard]] std::optional<BlockedCall> blocked_call() const;
 

@@ -64,6 +64,9 @@ class Tracer {
   StopAttempt hold(Tid tid, std::chrono::microseconds spin = spin_limit);
   /// Whether hold() of this thread is still pending.
   [[nodiscard]] bool is_pending(Tid tid) const noexcept;
+  /// Forgets pending stops that will not come: of threads that are no longer ours, as after an exec by
+  /// another thread.
+  void forget_lost();
   [[nodiscard]] bool has_pending() const noexcept { return !pending_.empty(); }
 
   /// All that waitpid reports now, without waiting: late stops, ended threads, ended children. A stop nobody

@@ -41,8 +41,10 @@ class InterpreterSampler {
   /// One tick. False where the process has ended or runs another program: nothing was counted then.
   [[nodiscard]] bool tick();
 
-  /// A stop that was pending has come. False where the thread is none that we wait for.
-  bool stop_came(Tid tid, HeldThread held);
+  /// Whether a tick waits for this thread's stop.
+  [[nodiscard]] bool waits_for(Tid tid) const noexcept;
+  /// A stop that was waited for has come.
+  void stop_came(Tid tid, HeldThread held);
   /// A thread has ended: what waited for it is settled without a sample.
   void thread_ended(Tid tid);
   /// The program has ended: ticks that wait for a stop were never asked for.
@@ -103,14 +105,13 @@ class InterpreterSampler {
   [[nodiscard]] ThreadActivity activity_of(const PythonThread& thread, const GilState& gil);
 
   void emit(const ThreadReading& reading, std::uint64_t count);
-  void emit_idle();
 
   /// The process is ending: its first thread has.
   [[nodiscard]] bool is_ending();
   [[nodiscard]] ThreadWatch& watch(Tid tid);
   [[nodiscard]] std::optional<char> state_of(Tid tid);
   [[nodiscard]] Overlay& overlay_of(const PythonThread& thread);
-  [[nodiscard]] std::vector<PendingStop>::iterator find_pending(Tid tid);
+  [[nodiscard]] std::vector<PendingStop> take_pending(Tid tid);
   void forget_ended(const std::vector<PythonThread>& threads);
 
   Pid pid_;
@@ -129,7 +130,8 @@ class InterpreterSampler {
   std::unordered_map<pid_t, ThreadWatch> watches_;
   std::vector<PendingStop> pending_;
   std::vector<ThreadReading>
-      kept_;  // of the tick at work: handed out once the program is known to be the same
+      kept_;              // of the tick at work: handed out once the program is known to be the same
+  bool is_idle_ = false;  // of the tick at work: nobody held the GIL, and that is to be reported
   std::vector<std::uint32_t> unread_;
 };
 

@@ -34,6 +34,7 @@ class Pacer {
 
  private:
   void schedule();
+  std::uint64_t skip_missed(Time now);
 
   Time start_;
   Duration interval_;

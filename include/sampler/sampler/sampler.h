@@ -36,6 +36,12 @@ class Sampler {
   void add(std::unique_ptr<Target> target) { targets_.push_back(std::move(target)); }
   void follow(Pid child) { child_ = Child{child, std::nullopt}; }
 
+  /// Ends the run when nobody reads this pipe any more; -1: no pipe.
+  void watch_output(int fd) { output_ = fd; }
+  /// What must go on while somebody else waits, for a pipe's reader say: signals, stops that come late. False
+  /// once a signal has asked for the end.
+  bool serve();
+
   /// Runs until all targets are done or a signal ends it. What callbacks throw ends it too.
   void run(const Callbacks& callbacks);
   /// Hands signals on to the command and waits for its end: its status of waitpid(2).
@@ -45,6 +51,8 @@ class Sampler {
   [[nodiscard]] const std::vector<std::unique_ptr<Target>>& targets() const noexcept { return targets_; }
 
  private:
+  void drain();
+  void pause_if_asked();
   void wait_until(std::optional<Clock::time_point> moment);
   void take_signals();
   void take_child_changes();
@@ -57,6 +65,7 @@ class Sampler {
   Recording& recording_;
   std::vector<std::unique_ptr<Target>> targets_;
   std::optional<Child> child_;
+  int output_ = -1;
   bool stop_asked_ = false;
   bool pause_asked_ = false;
   Clock::time_point start_ = Clock::now();

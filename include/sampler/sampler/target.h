@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "sampler/base/error.h"
 #include "sampler/cpython/layout_catalog.h"
 #include "sampler/cpython/python_runtime.h"
 #include "sampler/memory/process_memory.h"
@@ -33,6 +34,8 @@ class Target {
 
   /// Does what is due: a tick, a look for the interpreter, waits to give up.
   void work(Clock::time_point now);
+  /// Only settles ticks that have waited too long for a stop.
+  void settle_late(Clock::time_point now);
   /// The process has ended, and with it the run.
   void process_ended();
   /// When work() is next needed; nothing once is_done().
@@ -43,12 +46,13 @@ class Target {
   [[nodiscard]] bool is_waiting() const { return interpreter_ && interpreter_->next_give_up(); }
   /// The run is over because the process became a program that is no Python.
   [[nodiscard]] bool is_lost() const noexcept { return is_lost_; }
+  /// Why the last look for an interpreter found none.
+  [[nodiscard]] const std::optional<Error>& last_error() const noexcept { return last_error_; }
   /// Whether an interpreter was ever found.
   [[nodiscard]] bool was_found() const noexcept { return pacer_.has_value(); }
 
-  bool stop_came(Tid tid, HeldThread held) {
-    return interpreter_ && interpreter_->stop_came(tid, std::move(held));
-  }
+  /// Takes a late stop of a thread of this process; false, and `held` is as before, where it is another's.
+  bool stop_came(Tid tid, HeldThread& held);
   void thread_ended(Tid tid) {
     if (interpreter_) interpreter_->thread_ended(tid);
   }
@@ -71,7 +75,9 @@ class Target {
   std::optional<PythonRuntime> runtime_;
   std::unique_ptr<InterpreterSampler> interpreter_;
   std::optional<Pacer> pacer_;
+  std::optional<Error> last_error_;
   Clock::time_point next_search_;
+  Clock::time_point rest_end_;
   Clock::time_point search_end_;  ///< of a search for what the program has become
   bool is_done_ = false;
   bool is_lost_ = false;

@@ -36,11 +36,6 @@ std::string text_of(const std::string& path) {
   return {std::istreambuf_iterator<char>{in}, {}};
 }
 
-/// A fork into a PID namespace of its own; -1 where we may not make one.
-pid_t fork_into_pid_namespace() {
-  return static_cast<pid_t>(::syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
-}
-
 }  // namespace
 
 TEST_CASE("a stat text tells name, state, parent, flags and start", "[process]") {
@@ -192,25 +187,6 @@ TEST_CASE("a traced process names its thread and its tracer", "[process]") {
   REQUIRE(tracing);
   CHECK(tracing->thread == child.tid());
   CHECK(tracing->tracer == tracer.pid());
-}
-
-TEST_CASE("in our own PID namespace the inner number is the number", "[process]") {
-  CHECK(inner_pid(Process{Pid{::getpid()}}) == static_cast<std::uint32_t>(::getpid()));
-}
-
-TEST_CASE("the first process of a PID namespace has the inner number 1", "[process]") {
-  const Pipe pipe;
-  const pid_t pid = fork_into_pid_namespace();
-  if (pid == 0) {
-    (void)pipe.take();
-    ::_exit(0);
-  }
-  if (pid < 0) {
-    WARN("not run: no right to make a PID namespace");
-    return;
-  }
-  const ChildGuard child{pid};
-  CHECK(inner_pid(Process{child.pid()}) == 1U);
 }
 
 TEST_CASE("a child and its child are our descendants, the nearer first", "[process]") {

@@ -51,9 +51,9 @@ TEST_CASE("a thread that waits on a pipe sleeps in read and is given no CPU", "[
   REQUIRE(comes_true([&] { return watch.blocked_call().value_or(BlockedCall{}).number == SYS_read; }));
   CHECK(watch.blocked_call()->first_argument == static_cast<std::uint64_t>(pipe.read_end.get()));
   CHECK(watch.state() == 'S');
-  const auto times = watch.times_switched_in();
+  const auto times = watch.turns();
   if (!times) WARN("not run: this kernel has no schedstat");
-  CHECK(watch.times_switched_in() == times);
+  CHECK(watch.turns() == times);
 }
 
 TEST_CASE("a thread that is woken is given the CPU again", "[process]") {
@@ -64,13 +64,13 @@ TEST_CASE("a thread that is woken is given the CPU again", "[process]") {
   }};
   const ThreadWatch watch{child.pid(), child.tid()};
   REQUIRE(comes_true([&] { return watch.blocked_call().has_value(); }));
-  const auto before = watch.times_switched_in();
+  const auto before = watch.turns();
   if (!before) {
     WARN("not run: this kernel has no schedstat");
     return;
   }
   pipe.give();
-  CHECK(comes_true([&] { return watch.times_switched_in() > before; }));
+  CHECK(comes_true([&] { return watch.turns() > before; }));
 }
 
 TEST_CASE("a thread that computes runs and is in no call", "[process]") {
@@ -116,7 +116,7 @@ TEST_CASE("a thread that has ended says nothing any more", "[process]") {
   child.end();
   CHECK_FALSE(watch.state());
   CHECK_FALSE(watch.last_cpu());
-  CHECK_FALSE(watch.times_switched_in());
+  CHECK_FALSE(watch.turns());
   CHECK_FALSE(watch.blocked_call());
 }
 
@@ -124,7 +124,7 @@ TEST_CASE("a thread that never was says nothing", "[process]") {
   const ThreadWatch watch{Pid{::getpid()}, Tid{0}};
   CHECK_FALSE(watch.state());
   CHECK_FALSE(watch.last_cpu());
-  CHECK_FALSE(watch.times_switched_in());
+  CHECK_FALSE(watch.turns());
   CHECK_FALSE(watch.blocked_call());
 }
 
