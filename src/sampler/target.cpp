@@ -148,6 +148,10 @@ bool Target::stop_came(Tid tid, HeldThread& held) {
   return true;
 }
 
+bool Target::waits_for_stop() const {
+  return options_.interval == 0ns && is_waiting();
+}
+
 void Target::process_ended() {
   lose();
   is_done_ = true;
@@ -166,7 +170,7 @@ void Target::lose() {
 
 void Target::work(Clock::time_point now) {
   settle_late(now);
-  if (is_done_ || now < rest_end_) return;
+  if (is_done_ || now < rest_end_ || waits_for_stop()) return;
   if (!interpreter_ && now >= next_search_) {
     next_search_ = now + search_interval(options_.interval);
     if (search()) begin(now);
@@ -196,7 +200,7 @@ std::optional<Target::Clock::time_point> Target::next_work() const {
   };
   if (is_done_) return next;
   if (!interpreter_) sooner(next_search_);
-  if (pacer_) sooner(pacer_->next() ? pacer_->next() : pacer_->deadline());
+  if (pacer_ && !waits_for_stop()) sooner(pacer_->next() ? pacer_->next() : pacer_->deadline());
   return next && *next < rest_end_ ? rest_end_ : next;
 }
 

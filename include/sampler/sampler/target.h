@@ -62,6 +62,9 @@ class Target {
   [[nodiscard]] std::optional<PythonVersion> version() const;
 
  private:
+  /// As fast as it goes is no faster than the stops: to go on asking would keep the CPU from the thread we
+  /// wait for.
+  [[nodiscard]] bool waits_for_stop() const;
   [[nodiscard]] bool search();
   void begin(Clock::time_point now);
   void lose();
