@@ -1,6 +1,7 @@
 """Every thread's stack is what the interpreter says of itself."""
 import collections
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -17,8 +18,8 @@ def expected_stacks(target, version):
 class Stacks:
     maxDiff = 4000
 
-    def start(self, *arguments):
-        target = harness.Target(self, self.interpreter, "stacks.py", *arguments, cwd=harness.TARGETS)
+    def start(self, *arguments, **popen):
+        target = harness.Target(self, self.interpreter, "stacks.py", *arguments, cwd=harness.TARGETS, **popen)
         return target, expected_stacks(target, self.interpreter.version)
 
     def assert_stack(self, tid, got, expected):
@@ -56,6 +57,26 @@ class Stacks:
         self.assertEqual(run.summary.threads, len(expected))
         harness.assert_accounts(self, run)
         harness.assert_not_held(self, target.pid)
+
+    def test_a_stripped_library_hides_nothing(self):
+        library = harness.python_library(self.interpreter)
+        if library is None:  # one file: as it is installed
+            return
+        directory = harness.scratch(self)
+        stripped = os.path.join(directory, os.path.basename(library))
+        subprocess.run(["strip", "--strip-all", "-o", stripped, library], check=True, timeout=60)
+        target, expected = self.start(env={"LD_LIBRARY_PATH": directory})
+        with open("/proc/%d/maps" % target.pid) as maps:
+            self.assertIn(stripped, maps.read())
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0", "--threads", "--full-paths")
+        self.assert_stacks(run, target, expected, harness.frame_text)
+
+    def test_a_stack_that_is_too_deep_keeps_its_leaf_and_a_mark(self):
+        target = harness.Target(self, self.interpreter, "too_deep.py", cwd=harness.TARGETS)
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0", "-n")
+        deep = [stack.frames for stack in run.folded if b"<too deep>" in stack.frames]
+        self.assertEqual(len(deep), 1)
+        self.assertEqual(deep[0], (b"<too deep>",) + (b"f (too_deep.py)",) * 20000)
 
     def test_names_and_files_without_line_numbers(self):
         target, expected = self.start()

@@ -52,6 +52,14 @@ def _probe(executable):
     return Interpreter(executable, tuple(int(part) for part in answer.split(".")), executable.startswith("/usr/"))
 
 
+def python_library(interpreter):
+    """The libpython that an interpreter runs with; None where it is all in its executable."""
+    code = "print([l.split()[-1] for l in open('/proc/self/maps') if 'libpython' in l][:1])"
+    answer = subprocess.run([interpreter.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                            timeout=30, check=True).stdout.decode()
+    return answer.strip("[]'\n") or None
+
+
 def find_interpreters():
     """The interpreters to test, oldest first."""
     found = [interpreter for interpreter in map(_probe, pythons.candidates()) if interpreter]
