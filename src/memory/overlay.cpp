@@ -8,7 +8,7 @@ namespace sampler {
 
 void Overlay::plan() {
   std::erase_if(planned_, [&](const Block& block) {
-    return !block.is_readable || sample_ - block.last_used > patience;
+    return !block.is_readable || sample_ - block.last_used > patience_;
   });
   for (const auto& [address, bytes] : missed_) planned_.push_back(Block{address, sample_, true});
   missed_.clear();

@@ -163,8 +163,9 @@ InterpreterSampler::Settled InterpreterSampler::settle_once(const PythonThread& 
 
 InterpreterSampler::Settled InterpreterSampler::settle_by_stop(const PythonThread& thread) {
   if (tracer_.is_pending(thread.tid)) return StopPending{};
-  // A thread that was never read alone would be held while its blocks are found out one by one.
-  if (overlay_of(thread).is_cold()) static_cast<void>(read(thread));
+  // Read while it runs, its stack is worth nothing, but tells the blocks to copy at once while the thread is
+  // held.
+  static_cast<void>(read(thread));
   const bool shares_our_cpu = watch(thread.tid).last_cpu() == ::sched_getcpu();
   const auto start = Clock::now();
   auto attempt = tracer_.hold(thread.tid, shares_our_cpu ? 0us : Tracer::spin_limit);
@@ -363,7 +364,7 @@ std::optional<char> InterpreterSampler::state_of(Tid tid) {
 
 Overlay& InterpreterSampler::overlay_of(const PythonThread& thread) {
   auto& overlay = overlays_[thread.state.value];
-  if (!overlay) overlay = std::make_unique<Overlay>(memory_);
+  if (!overlay) overlay = std::make_unique<Overlay>(memory_, 0);
   return *overlay;
 }
 

@@ -20,10 +20,13 @@ class Overlay final : public RemoteMemory {
   static constexpr std::uint64_t block_size = 512;
   /// Longer reads go past the overlay.
   static constexpr std::size_t most_copied = 16384;
-  /// A block is predicted until more than this many samples in a row did not read it.
+  /// A block is predicted until more than this many samples in a row did not read it, where nothing else is
+  /// said.
   static constexpr std::uint32_t patience = 8;
 
-  explicit Overlay(ProcessMemory& memory) : memory_{memory} {}
+  /// Predicts what one of the last `patience` + 1 samples read: 0 for the last one only.
+  explicit Overlay(ProcessMemory& memory, std::uint32_t samples = patience)
+      : memory_{memory}, patience_{samples} {}
 
   /// Drops all copies and copies the predicted blocks: `first`, the blocks, `last`, in this order. False
   /// where a range of `first` or `last` could not be read.
@@ -34,8 +37,6 @@ class Overlay final : public RemoteMemory {
   /// Whether anything was read since fetch() that the batch did not hold: then the batch's last ranges prove
   /// nothing.
   [[nodiscard]] bool has_missed() const noexcept { return has_missed_; }
-  /// Nothing is predicted: no sample was read through this yet.
-  [[nodiscard]] bool is_cold() const noexcept { return planned_.empty() && missed_.empty(); }
 
  private:
   struct Block {
@@ -49,6 +50,7 @@ class Overlay final : public RemoteMemory {
   [[nodiscard]] const std::byte* copy_block(std::uint64_t address);
 
   ProcessMemory& memory_;
+  std::uint32_t patience_;
   std::uint32_t sample_ = 0;
   bool has_missed_ = false;
   std::vector<Block> planned_;  // by address; block i is at copies_[i * block_size]

@@ -47,17 +47,6 @@ TEST_CASE("an overlay reads what is there", "[memory]") {
   CHECK(are_initial(bytes, 40));
 }
 
-TEST_CASE("an overlay is cold until it was read through", "[memory]") {
-  Fixture target;
-  CHECK(target.overlay.is_cold());
-  REQUIRE(target.fetch());
-  CHECK(target.overlay.is_cold());
-  REQUIRE(target.at(0));
-  CHECK_FALSE(target.overlay.is_cold());
-  REQUIRE(target.fetch());
-  CHECK_FALSE(target.overlay.is_cold());
-}
-
 TEST_CASE("what was read once is predicted: changes show with the next fetch only", "[memory]") {
   Fixture target;
   target.teach(10);
@@ -114,9 +103,22 @@ TEST_CASE("a block that no sample reads for longer than `patience` is forgotten"
   target.teach(10);
   REQUIRE(target.at(10));
   for (std::uint32_t i = 0; i < Overlay::patience + 2; ++i) REQUIRE(target.fetch());
-  CHECK(target.overlay.is_cold());
   CHECK(target.at(10));
   CHECK(target.overlay.has_missed());
+}
+
+TEST_CASE("without patience only what the last sample read is predicted", "[memory]") {
+  ProcessMemory memory{Process{Pid{::getpid()}}};
+  const Pages pages{2};
+  Overlay overlay{memory, 0};
+  REQUIRE(read_as<std::byte>(overlay, pages.address(10)));
+  REQUIRE(overlay.fetch({}, {}));
+  REQUIRE(read_as<std::byte>(overlay, pages.address(10)));
+  CHECK_FALSE(overlay.has_missed());
+  REQUIRE(overlay.fetch({}, {}));
+  REQUIRE(overlay.fetch({}, {}));
+  REQUIRE(read_as<std::byte>(overlay, pages.address(10)));
+  CHECK(overlay.has_missed());
 }
 
 TEST_CASE("a range across blocks is put together", "[memory]") {
