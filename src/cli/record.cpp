@@ -85,7 +85,12 @@ class Recorder {
     warn_of_abi(options_, *sampler_.targets().front());
     record();
     const auto summary = sampler_.summary();
-    if (has_stacks(summary)) return EXIT_SUCCESS;
+    if (has_stacks(summary) || sampler_.is_output_closed()) return EXIT_SUCCESS;
+    if (!sampler_.targets().front()->was_found()) {
+      throw Error{ErrorKind::no_process,
+                  fmt::format("process {} ended before its first tick", number(*options_.pid)),
+                  "give the number of a process that runs for longer"};
+    }
     print_error(no_stack_text(summary, options_.sampling.mode));
     return static_cast<int>(ErrorKind::no_stack);
   }
@@ -158,7 +163,7 @@ class Recorder {
     }
     const auto summary = sampler_.summary();
     const auto outcome = write(summary);
-    const bool is_told = !options_.quiet && outcome == WriteOutcome::written;
+    const bool is_told = !options_.quiet && outcome == WriteOutcome::written && !sampler_.is_output_closed();
     if (is_told && target.was_found()) fmt::print(stderr, "{}", summary_text(summary));
   }
 

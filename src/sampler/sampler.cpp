@@ -107,7 +107,8 @@ void Sampler::wait_until(std::optional<Clock::time_point> moment) {
   if (::ppoll(files.data(), files.size(), &timeout, nullptr) > 0) {
     take_signals();
     take_child_changes();
-    if ((files[2].revents & POLLERR) != 0) stop_asked_ = true;  // nobody reads the pipe any more
+    is_output_closed_ = (files[2].revents & POLLERR) != 0;
+    stop_asked_ = stop_asked_ || is_output_closed_;
     for (std::size_t i = 0; i < targets_.size(); ++i) {
       if (files[first_target + i].revents != 0) targets_[i]->process_ended();
     }

@@ -92,7 +92,11 @@ void Target::require_interpreter() {
       if (!located) throw with_children(located.error(), process_);
       runtime_ = *located;
     }
-    if (is_initialised(*memory_, *runtime_)) return;
+    if (is_initialised(*memory_, *runtime_)) {
+      was_python_ = true;
+      search_end_ = Clock::now() + longest_search;
+      return;
+    }
     if (!process_.is_alive()) throw ended(process_);
     if (Clock::now() > deadline) break;
     const timespec pause{0, 1'000'000};
@@ -134,6 +138,7 @@ void Target::begin(Clock::time_point now) {
   runtime_->tid_offset = find_tid_offset(process_);
   interpreter_ = std::make_unique<InterpreterSampler>(process_.pid(), *memory_, *runtime_, options_, tracer_,
                                                       recording_);
+  was_python_ = true;
   if (pacer_) return;  // a run that goes on after an exec keeps its schedule
   pacer_.emplace(now, options_.interval, options_.duration, std::random_device{}());
   const auto directory = read_link(process_.proc_path("cwd"));
@@ -174,7 +179,7 @@ void Target::work(Clock::time_point now) {
   if (!interpreter_ && now >= next_search_) {
     next_search_ = now + search_interval(options_.interval);
     if (search()) begin(now);
-    is_lost_ = !interpreter_ && pacer_ && now > search_end_;
+    is_lost_ = !interpreter_ && was_python_ && now > search_end_;
     if (is_lost_ || (!interpreter_ && !process_.is_alive())) is_done_ = true;
   }
   if (!pacer_) return;

@@ -38,6 +38,7 @@ class Sampler {
 
   /// Ends the run when nobody reads this pipe any more; -1: no pipe.
   void watch_output(int fd) { output_ = fd; }
+  [[nodiscard]] bool is_output_closed() const noexcept { return is_output_closed_; }
   /// What must go on while somebody else waits, for a pipe's reader say: signals, stops that come late. False
   /// once a signal has asked for the end.
   bool serve();
@@ -66,6 +67,7 @@ class Sampler {
   std::vector<std::unique_ptr<Target>> targets_;
   std::optional<Child> child_;
   int output_ = -1;
+  bool is_output_closed_ = false;
   bool stop_asked_ = false;
   bool pause_asked_ = false;
   Clock::time_point start_ = Clock::now();

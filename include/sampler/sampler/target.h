@@ -82,6 +82,7 @@ class Target {
   Clock::time_point next_search_;
   Clock::time_point rest_end_;
   Clock::time_point search_end_;  ///< of a search for what the program has become
+  bool was_python_ = false;
   bool is_done_ = false;
   bool is_lost_ = false;
 };
