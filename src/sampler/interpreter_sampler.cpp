@@ -123,6 +123,9 @@ void InterpreterSampler::keep(Ledger::TickId tick, const PythonThread& thread, c
 }
 
 InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
+  // A subinterpreter's state may run on another kernel thread than the one that made it and that it names, so
+  // nothing that we know of that thread proves its stack.
+  if (!thread.is_of_main_interpreter) return RawStack{{}, StackEnd::unreadable};
   Settled result = TickFailure::not_proven;
   for (int tries = 0; tries < most_tries; ++tries) {
     if (tries > 0) {
