@@ -35,8 +35,6 @@ class GilProbe {
 
   /// What to read, into `words`.
   [[nodiscard]] std::vector<RemoteRange> ranges(Words& words) const;
-  /// Whether GilState::switches and last_holder are there: of all but 2.7 and a stripped 3.6.
-  [[nodiscard]] bool counts_switches() const noexcept { return kind_ != GilKind::current_thread; }
   [[nodiscard]] GilState decode(const Words& words) const;
   /// Whether a blocked thread waits for the GIL: its futex is inside the GIL's lock.
   [[nodiscard]] bool is_wait_for_gil(const BlockedCall& call, const Words& words) const;

@@ -23,7 +23,7 @@ enum class TickFailure : std::uint8_t {
   gil_too_busy,    ///< the GIL changed hands during each of the tries
   stop_timed_out,  ///< the holder did not stop within 100 ms
   already_traced,  ///< another tracer held the thread
-  not_proven,      ///< a thread that runs without the GIL read differently each time
+  not_proven,      ///< a thread ran, or gave up its state, during each of the tries
   unreadable,      ///< the interpreter's memory made no sense or could not be read
   no_interpreter,  ///< the process had no (initialised) Python at that moment
 };
