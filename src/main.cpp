@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/doctor_hint.h"
 #include "cli/options.h"
 #include "sampler/base/error.h"
 #include "sampler/base/log.h"
@@ -15,6 +16,18 @@
 namespace {
 
 using namespace sampler;
+
+int run_command(const Options& options) {
+  switch (options.command) {
+    case Command::record:
+      return run_record(options);
+    case Command::dump:
+      return run_dump(options);
+    case Command::doctor:
+      return run_doctor(options);
+  }
+  return static_cast<int>(ErrorKind::internal);
+}
 
 int run(std::span<const char* const> arguments) {
   const auto options = parse_options(arguments);
@@ -28,7 +41,12 @@ int run(std::span<const char* const> arguments) {
   }
   if (!options.log.empty()) configure_logging(options.log);
   if (options.quiet) silence_logging();
-  return options.command == Command::dump ? run_dump(options) : run_record(options);
+  try {
+    return run_command(options);
+  } catch (const Error& error) {
+    if (!options.pid) throw;
+    throw with_doctor(error, *options.pid);
+  }
 }
 
 /// With a command to run, its status is ours, so our own failures are those of env(1).

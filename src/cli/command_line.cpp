@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <string_view>
+#include <algorithm>
+#include <array>
+#include <utility>
 
 #include "option_table.h"
 #include "sampler/base/error.h"
@@ -12,11 +14,10 @@ namespace {
 
 constexpr std::string_view trace_name = "trace";
 
-std::optional<Command> command_named(std::string_view word) {
-  if (word == "record") return Command::record;
-  if (word == "dump") return Command::dump;
-  return std::nullopt;
-}
+using CommandName = std::pair<Command, std::string_view>;
+
+constexpr std::array command_names{CommandName{Command::record, "record"}, CommandName{Command::dump, "dump"},
+                                   CommandName{Command::doctor, "doctor"}};
 
 [[noreturn]] void fail(const std::string& what, std::string hint) {
   throw Error{ErrorKind::usage, what, std::move(hint)};
@@ -126,6 +127,18 @@ class Splitter {
 };
 
 }  // namespace
+
+std::optional<Command> command_named(std::string_view word) noexcept {
+  const auto* const found = std::find_if(command_names.begin(), command_names.end(),
+                                         [&](const CommandName& name) { return name.second == word; });
+  return found == command_names.end() ? std::nullopt : std::optional{found->first};
+}
+
+std::string_view name_of(Command command) noexcept {
+  return std::find_if(command_names.begin(), command_names.end(),
+                      [&](const CommandName& name) { return name.first == command; })
+      ->second;
+}
 
 CommandLine split_command_line(std::span<const char* const> args) {
   return Splitter{args}.split();

@@ -3,6 +3,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "options.h"
@@ -17,6 +18,10 @@ struct CommandLine {
   std::string trace_marker;  ///< "-t", "--trace" or "--", whichever began the command to run; empty: none
   std::vector<std::string> trace;  ///< the command to run, never empty where there is a marker
 };
+
+/// The command that a word names, if it names one.
+[[nodiscard]] std::optional<Command> command_named(std::string_view word) noexcept;
+[[nodiscard]] std::string_view name_of(Command command) noexcept;
 
 /// Takes a command line apart as getopt does: flags share a dash (`-xn`), a value follows its option at once
 /// or as the next word, whatever it looks like. From -t or -- on, everything is the command to run. Throws

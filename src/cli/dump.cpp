@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/dump_text.h"
+#include "cli/layouts.h"
 #include "cli/summary.h"
 #include "sampler/base/error.h"
 #include "sampler/export/output_file.h"
@@ -36,6 +37,7 @@ class DumpSink final : public ProfileSink {
 
 int run_dump(const Options& options) {
   ::signal(SIGPIPE, SIG_IGN);
+  const auto catalog = layouts_for(options);
   OutputFile output{options.output};
   auto sampling = options.sampling;
   sampling.duration = std::chrono::nanoseconds{0};
@@ -44,7 +46,6 @@ int run_dump(const Options& options) {
 
   DumpSink sink{options.format};
   SignalInbox inbox;
-  const LayoutCatalog catalog;
   Recording recording{{&sink}};
   Tracer tracer;
   Sampler sampler{inbox, tracer, recording};

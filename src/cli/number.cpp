@@ -31,12 +31,15 @@ std::optional<Pid> parse_pid(std::string_view text) noexcept {
 }
 
 std::optional<PythonVersion> parse_abi(std::string_view text) noexcept {
-  // The major digit, then one or two that do not start with a zero: 27, 36, 312.
+  // The major digit, then one or two that do not start with a zero: 27, 36, 312; a t where it is
+  // free-threaded.
+  const bool is_free_threaded = text.ends_with('t');
+  if (is_free_threaded) text.remove_suffix(1);
   if (text.size() < 2 || text.size() > 3 || (text.size() == 3 && text[1] == '0')) return std::nullopt;
   if (text.front() != '3' && text != "26" && text != "27") return std::nullopt;
   const auto major = parse_whole<std::uint8_t>(text.substr(0, 1));
   const auto minor = parse_whole<std::uint8_t>(text.substr(1));
-  return major && minor ? std::optional{PythonVersion{*major, *minor}} : std::nullopt;
+  return major && minor ? std::optional{PythonVersion{*major, *minor, is_free_threaded}} : std::nullopt;
 }
 
 std::optional<std::chrono::nanoseconds> nanoseconds_of(double seconds) noexcept {

@@ -15,7 +15,8 @@ namespace sampler {
 /// A process id, or nothing: not 0, not negative, not beyond what the kernel can have.
 [[nodiscard]] std::optional<Pid> parse_pid(std::string_view text) noexcept;
 
-/// "312" is 3.12, as Pyflame writes ABIs; nothing where no CPython is numbered so.
+/// "312" is 3.12, as Pyflame writes ABIs, and "313t" a free-threaded 3.13; nothing where no CPython is
+/// numbered so.
 [[nodiscard]] std::optional<PythonVersion> parse_abi(std::string_view text) noexcept;
 
 /// At least 1 ns for every positive number, so that a tiny time is not taken for none; nothing beyond 10^9 s.

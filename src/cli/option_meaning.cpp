@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 
 #include "number.h"
@@ -41,18 +42,21 @@ bool is_digits(std::string_view word) {
         fmt::format("'{}' belongs to no option", word),
         fmt::format("for a process use sampler -p {0}; seconds are -s {0}, ticks per second --hz {0}", word));
   }
-  if (word == "record" || word == "dump") {
+  if (command_named(word)) {
     fail(fmt::format("the command '{}' is not the first word", word),
          fmt::format("use sampler {} OPTIONS", word));
   }
   fail(fmt::format("'{}' is no command of sampler and belongs to no option", word),
-       fmt::format("the commands are record and dump; to run a program and sample it use sampler -- {} ARGS",
-                   word));
+       fmt::format(
+           "the commands are record, dump and doctor; to run a program and sample it use sampler -- {} ARGS",
+           word));
 }
 
 Command command_of(const CommandLine& line, const GivenOptions& given) {
   if (!has(given, "dump")) return line.command.value_or(Command::record);
-  if (line.command == Command::record) fail_as_contradiction("record", "-d", "use sampler dump -p PID");
+  if (line.command && line.command != Command::dump) {
+    fail_as_contradiction(name_of(*line.command), "-d", "use sampler dump -p PID");
+  }
   return Command::dump;
 }
 
@@ -61,11 +65,12 @@ void check_target(const CommandLine& line, const GivenOptions& given, Command co
   if (has_trace && has(given, "pid")) {
     fail_as_contradiction("-p", line.trace_marker, "sample a process that runs, or run one, not both");
   }
-  if (has_trace && command == Command::dump) {
-    fail_as_contradiction(has(given, "dump") ? "-d" : "dump", line.trace_marker,
-                          "a dump shows a process that runs: use sampler dump -p PID");
+  if (has_trace && command != Command::record) {
+    fail_as_contradiction(
+        has(given, "dump") ? "-d" : name_of(command), line.trace_marker,
+        fmt::format("it looks at a process that runs: use sampler {} -p PID", name_of(command)));
   }
-  if (!has_trace && !has(given, "pid")) {
+  if (!has_trace && !has(given, "pid") && command != Command::doctor) {
     fail("no process to sample is named",
          command == Command::dump
              ? "use sampler dump -p PID"
@@ -86,7 +91,7 @@ std::optional<PythonVersion> abi_of(const GivenOptions& given) {
   if (text == nullptr) return std::nullopt;
   if (const auto abi = parse_abi(*text)) return abi;
   fail(fmt::format("unknown ABI '{}'", *text),
-       "use --abi with digits such as 27, 38 or 312, or leave it out");
+       "use --abi with digits such as 27, 38 or 313t, or leave it out");
 }
 
 FrameStyle style_of(const GivenOptions& given) {
@@ -121,6 +126,25 @@ Mode mode_of(const GivenOptions& given) {
   }
   if (gil) return Mode::gil;
   return named.value_or(active ? Mode::active : Mode::wall);
+}
+
+Hold parse_hold(std::string_view text) {
+  if (text == "ptrace") return Hold::ptrace;
+  if (text == "preempt") return Hold::preempt;
+  if (text == "none") return Hold::none;
+  fail(fmt::format("unknown way to hold '{}'", text), "use --hold ptrace, preempt or none");
+}
+
+Hold hold_of(const GivenOptions& given) {
+  const auto* const text = value_of(given, "hold");
+  const auto hold = text == nullptr ? SamplingOptions{}.hold : parse_hold(*text);
+  for (const std::string_view name : {"nonblocking", "no-stop"}) {
+    if (!has(given, name)) continue;
+    if (text == nullptr || hold == Hold::none) return Hold::none;
+    fail_as_contradiction(option_named(name)->spelling(), "--hold " + *text,
+                          "--nonblocking and --no-stop are --hold none: give one of them");
+  }
+  return hold;
 }
 
 std::optional<nanoseconds> duration_of(const CommandLine& line, const GivenOptions& given) {
@@ -163,6 +187,15 @@ nanoseconds interval_of(const GivenOptions& given) {
   return hz != nullptr ? interval_from_hz(*hz) : SamplingOptions{}.interval;
 }
 
+double max_overhead_of(const GivenOptions& given) {
+  const auto* const text = value_of(given, "max-overhead");
+  if (text == nullptr) return SamplingOptions{}.max_overhead;
+  const auto percent = parse_number(*text);
+  if (percent && *percent >= 0 && *percent <= 100) return *percent;
+  fail(fmt::format("'{}' is not a per cent of the time for --max-overhead", *text),
+       "use --max-overhead with a number from 0 to 100, such as --max-overhead 5; 0 is no limit");
+}
+
 double seconds(nanoseconds time) {
   return std::chrono::duration<double>(time).count();
 }
@@ -180,10 +213,19 @@ void check_interval(const SamplingOptions& sampling, const GivenOptions& given) 
 }
 
 void check_dump(const GivenOptions& given) {
-  for (const std::string_view name : {"seconds", "rate", "hz"}) {
+  for (const std::string_view name : {"seconds", "rate", "hz", "max-overhead"}) {
     if (!has(given, name)) continue;
     fail(fmt::format("{} means nothing to a dump", option_named(name)->spelling()),
          "leave it out: a dump shows every thread once; to sample for some time leave out dump or -d");
+  }
+}
+
+void check_doctor(const GivenOptions& given) {
+  constexpr std::array<std::string_view, 3> known{"pid", "layout-dir", "log"};
+  for (const auto& [name, value] : given) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    fail(fmt::format("{} means nothing to the doctor", option_named(name)->spelling()),
+         "leave it out: sampler doctor [-p PID] [--layout-dir DIR]");
   }
 }
 
@@ -198,7 +240,9 @@ SamplingOptions recording_of(const CommandLine& line, const GivenOptions& given,
   SamplingOptions sampling;
   sampling.interval = interval_of(given);
   sampling.duration = duration_of(line, given);
+  sampling.max_overhead = max_overhead_of(given);
   sampling.mode = mode_of(given);
+  sampling.hold = hold_of(given);
   // Pyflame's "(idle)" lines, which its -x leaves out.
   sampling.report_idle =
       style == FrameStyle::pyflame && sampling.mode == Mode::gil && !has(given, "exclude-idle");
@@ -213,7 +257,21 @@ SamplingOptions dumping_of(const GivenOptions& given, FrameStyle style) {
   sampling.duration = nanoseconds{0};
   // Pyflame's -d implies --threads.
   sampling.mode = style == FrameStyle::pyflame ? Mode::wall : mode;
+  sampling.hold = hold_of(given);
   return sampling;
+}
+
+SamplingOptions sampling_of(const CommandLine& line, const GivenOptions& given, const Options& options) {
+  switch (options.command) {
+    case Command::record:
+      return recording_of(line, given, options.format.style);
+    case Command::dump:
+      return dumping_of(given, options.format.style);
+    case Command::doctor:
+      check_doctor(given);
+      return {};
+  }
+  return {};
 }
 
 std::string text_of(const GivenOptions& given, std::string_view name) {
@@ -235,10 +293,10 @@ Options meaning_of(const CommandLine& line, const GivenOptions& given) {
   options.trace = line.trace;
   options.output = text_of(given, "output");
   options.format = format_of(given);
-  options.sampling = options.command == Command::dump ? dumping_of(given, options.format.style)
-                                                      : recording_of(line, given, options.format.style);
+  options.sampling = sampling_of(line, given, options);
   options.abi = abi_of(given);
   options.quiet = has(given, "quiet");
+  options.layout_directory = text_of(given, "layout-dir");
   options.log = text_of(given, "log");
   return options;
 }

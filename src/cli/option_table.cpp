@@ -8,20 +8,27 @@
 namespace sampler {
 namespace {
 
-constexpr std::array<OptionSpec, 19> table{{
+constexpr std::array<OptionSpec, 24> table{{
     {'p', "pid", "PID", OptionGroup::target, "sample this process"},
     {'t', "trace", "CMD...", OptionGroup::target,
      "run this command and sample it; the rest of the line is its own"},
     {'d', "dump", "", OptionGroup::target, "print every thread's stack once, as the command dump does"},
     {'\0', "abi", "N", OptionGroup::target, "the Python you expect: 27 36 ... 312; a check, never needed"},
+    {'\0', "layout-dir", "DIR", OptionGroup::target, "add this directory's layout files to those built in"},
     {'s', "seconds", "SECS", OptionGroup::sampling,
      "how long; 0: one tick, inf: until a signal (default 1; inf with -t)"},
     {'r', "rate", "SECS", OptionGroup::sampling, "seconds between two ticks (default 0.01)"},
     {'\0', "hz", "N", OptionGroup::sampling, "ticks per second instead of -r; max: as many as it can"},
+    {'\0', "max-overhead", "N", OptionGroup::sampling,
+     "hold the target for at most N % of the time (default 5; 0: no limit)"},
     {'\0', "mode", "MODE", OptionGroup::sampling,
      "threads to keep: wall (all), active, cpu or gil (default wall)"},
     {'x', "exclude-idle", "", OptionGroup::sampling, "--mode active: threads that run or wait for the GIL"},
     {'g', "gil", "", OptionGroup::sampling, "--mode gil: the thread that holds the GIL"},
+    {'\0', "hold", "HOW", OptionGroup::sampling,
+     "keep a running thread still by: ptrace, preempt or none (default ptrace)"},
+    {'\0', "nonblocking", "", OptionGroup::sampling, "--hold none: plausible stacks, not proven ones"},
+    {'\0', "no-stop", "", OptionGroup::sampling, "--hold none"},
     {'o', "output", "FILE", OptionGroup::output, "write there (default: -, standard output)"},
     {'n', "no-line-numbers", "", OptionGroup::output, "functions without their line numbers"},
     {'\0', "threads", "", OptionGroup::output, "a root frame per thread"},

@@ -75,6 +75,7 @@ std::string help_text() {
 Usage: sampler [record] [OPTIONS] -p PID
        sampler [record] [OPTIONS] -t CMD...      or: sampler [OPTIONS] -- CMD...
        sampler dump [OPTIONS] -p PID
+       sampler doctor [-p PID]                   why sampling does not work
 
 What to sample:
 {}
@@ -88,6 +89,7 @@ Examples:
   sampler -p 1234 -s 10 -o out.samp && flamegraph.pl out.samp > out.svg
   sampler --hz 500 -o out.samp -- python app.py
   sampler dump -p 1234
+  sampler doctor -p 1234
 
 Exit statuses:
   0 done    1 internal error    2 usage    3 no such process, or it ended    4 permission
@@ -100,7 +102,9 @@ Exit statuses:
 
 std::string version_text(std::span<const PythonVersion> supported) {
   std::string abis;
-  for (const auto version : supported) abis += fmt::format(" {}{}", version.major, version.minor);
+  for (const auto version : supported) {
+    abis += fmt::format(" {}{}{}", version.major, version.minor, version.free_threaded ? "t" : "");
+  }
   return fmt::format("sampler {} (ABI list:{})\n", program_version(), abis);
 }
 

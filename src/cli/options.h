@@ -13,9 +13,10 @@
 namespace sampler {
 
 /// What to do; the first word of a command line may say so.
-enum class Command { record, dump };
+enum class Command { record, dump, doctor };
 
-/// What a command line asks for. Unless help or version is set, exactly one of pid and trace is.
+/// What a command line asks for. Unless help or version is set, exactly one of pid and trace is; with doctor
+/// there may be neither.
 struct Options {
   Command command = Command::record;
   std::optional<Pid> pid;
@@ -27,7 +28,8 @@ struct Options {
   bool quiet = false;
   bool help = false;
   bool version = false;
-  std::string log;  ///< for configure_logging; empty: not given
+  std::string layout_directory;  ///< of layout files to add to those built in; empty: none
+  std::string log;               ///< for configure_logging; empty: not given
 };
 
 /// The options of a command line, without the program's own name. Throws Error{usage}, one line and its cure,
@@ -37,7 +39,7 @@ struct Options {
 /// For --help: at most 100 columns, with a newline at the end.
 [[nodiscard]] std::string help_text();
 
-/// For --version: "sampler 0.1.0 (ABI list: 27 36 312)" and a newline, as Pyflame words it.
+/// For --version: "sampler 0.1.0 (ABI list: 27 36 313t)" and a newline, as Pyflame words it.
 [[nodiscard]] std::string version_text(std::span<const PythonVersion> supported);
 
 }  // namespace sampler

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/layouts.h"
 #include "cli/summary.h"
 #include "sampler/base/error.h"
 #include "sampler/base/log.h"
@@ -71,6 +72,7 @@ class Recorder {
  public:
   explicit Recorder(const Options& options)
       : options_{options},
+        catalog_{layouts_for(options)},
         output_{options.output},
         sink_{format_for_file(options.output).open(options.format)},
         recording_{{sink_.get()}},
@@ -91,8 +93,7 @@ class Recorder {
                   fmt::format("process {} ended before its first tick", number(*options_.pid)),
                   "give the number of a process that runs for longer"};
     }
-    print_error(no_stack_text(summary, options_.sampling.mode));
-    return static_cast<int>(ErrorKind::no_stack);
+    throw Error{ErrorKind::no_stack, no_stack_text(summary, options_.sampling.mode)};
   }
 
   int start_and_run() {
@@ -164,7 +165,8 @@ class Recorder {
     const auto summary = sampler_.summary();
     const auto outcome = write(summary);
     const bool is_told = !options_.quiet && outcome == WriteOutcome::written && !sampler_.is_output_closed();
-    if (is_told && target.was_found()) fmt::print(stderr, "{}", summary_text(summary));
+    if (!is_told || !target.was_found()) return;
+    fmt::print(stderr, "{}", summary_text(summary, options_.sampling.max_overhead));
   }
 
   WriteOutcome write(const RunSummary& summary) {
@@ -173,10 +175,10 @@ class Recorder {
   }
 
   const Options& options_;
+  LayoutCatalog catalog_;
   OutputFile output_;
   std::unique_ptr<ProfileSink> sink_;
   SignalInbox inbox_;
-  LayoutCatalog catalog_;
   Recording recording_;
   Tracer tracer_;
   Sampler sampler_;

@@ -20,6 +20,10 @@ std::string counted(std::uint64_t count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
+double percent_of_run(nanoseconds time, const RunSummary& summary) {
+  return summary.elapsed.count() > 0 ? 100 * seconds(time) / seconds(summary.elapsed) : 0;
+}
+
 std::string three_digits(double value) {
   const int decimals = value < 10 ? 2 : value < 100 ? 1 : 0;
   return fmt::format("{:.{}f}", value, decimals);
@@ -65,31 +69,50 @@ std::string failed_text(const RunSummary& summary) {
   return text;
 }
 
+std::string interval_line(const RunSummary& summary, double max_overhead) {
+  if (summary.widest_interval == nanoseconds{0}) return {};
+  // As fast as it goes has no schedule to leave anything out of.
+  const auto what = summary.left_out == 0 ? std::string{"not as fast as it goes"}
+                                          : fmt::format("{} more left out", summary.left_out);
+  return line("", fmt::format("{}, the interval up to {}: the target would be held for over {:g} % of the "
+                              "time (--max-overhead 0: no limit)",
+                              what, time_text(summary.widest_interval), max_overhead));
+}
+
 std::string samples_line(const RunSummary& summary) {
   auto text = fmt::format("{} of {}", summary.samples, counted(summary.threads, "thread"));
   if (summary.too_deep != 0) text += fmt::format(", {} <too deep>", summary.too_deep);
   if (summary.unreadable != 0) text += fmt::format(", {} <unreadable>", summary.unreadable);
+  if (summary.torn != 0) text += fmt::format(", {} <torn>", summary.torn);
   return line("samples", text);
 }
 
 std::string stops_line(const RunSummary& summary) {
   const auto& held = summary.held;
   if (held.count == 0) return line("stopped", "never");
-  const auto share = summary.elapsed.count() > 0 ? 100 * seconds(held.total) / seconds(summary.elapsed) : 0;
   return line("stopped",
               fmt::format("{}: median {}, p99 {}, {} in all, {:.2f} % of the run, as the sampler sees it",
                           counted(held.count, "time"), time_text(held.median), time_text(held.p99),
-                          time_text(held.total), share));
+                          time_text(held.total), percent_of_run(held.wall, summary)));
 }
 
 std::string side_effect_lines(const RunSummary& summary) {
   std::string text;
+  if (summary.proofs + summary.failed_proofs != 0) {
+    text += line("", fmt::format("without ptrace: {} proven not to have run meanwhile, {} not",
+                                 summary.proofs, summary.failed_proofs));
+  }
   if (summary.late_stops != 0) text += line("", counted(summary.late_stops, "stop") + " came late");
   if (summary.interrupted_calls != 0) {
     text +=
         line("", counted(summary.interrupted_calls, "system call") + " of the target interrupted (EINTR)");
   }
   return text;
+}
+
+std::string cpu_line(const RunSummary& summary) {
+  return line("sampler", fmt::format("used {} of CPU time, {:.2f} % of a CPU", time_text(summary.cpu),
+                                     percent_of_run(summary.cpu, summary)));
 }
 
 std::string_view nothing_seen(Mode mode) noexcept {
@@ -108,9 +131,9 @@ std::string_view nothing_seen(Mode mode) noexcept {
 
 }  // namespace
 
-std::string summary_text(const RunSummary& summary) {
-  return ticks_line(summary) + failure_lines(summary) + samples_line(summary) + stops_line(summary) +
-         side_effect_lines(summary);
+std::string summary_text(const RunSummary& summary, double max_overhead) {
+  return ticks_line(summary) + failure_lines(summary) + interval_line(summary, max_overhead) +
+         samples_line(summary) + stops_line(summary) + side_effect_lines(summary) + cpu_line(summary);
 }
 
 std::string no_stack_text(const RunSummary& summary, Mode mode) {

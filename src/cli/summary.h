@@ -11,8 +11,9 @@
 
 namespace sampler {
 
-/// What came of a run, for standard error: a few aligned lines, the last one with its newline.
-[[nodiscard]] std::string summary_text(const RunSummary& summary);
+/// What came of a run with this --max-overhead, for standard error: a few aligned lines, the last one with
+/// its newline.
+[[nodiscard]] std::string summary_text(const RunSummary& summary, double max_overhead);
 
 /// Why a run has no sample, in one line without a newline; what it looked for depends on the mode.
 [[nodiscard]] std::string no_stack_text(const RunSummary& summary, Mode mode);

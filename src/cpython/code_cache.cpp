@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "sampler/cpython/line_table.h"
 
@@ -50,8 +51,58 @@ FrameId CodeObject::frame_at(std::uint64_t instruction, const Layout& layout, St
 }
 
 void CodeCache::begin_tick() {
+  const bool are_too_many = codes_.size() > most_codes;
+  if (are_too_many || !retired_.empty()) ++generation_;
   retired_.clear();
-  if (codes_.size() > most_codes) codes_.clear();
+  if (!are_too_many) return;
+  was_replaced_ = was_replaced_ || !owed_.empty();
+  owed_.clear();
+  codes_.clear();
+}
+
+void CodeCache::retire(std::unique_ptr<CodeObject> code) {
+  was_replaced_ = std::erase(owed_, code.get()) > 0 || was_replaced_;
+  code->survived_ = 0;
+  code->checked_in_ = 0;
+  retired_.push_back(std::move(code));
+}
+
+void CodeCache::found_same(CodeObject& code) const noexcept {
+  code.checked_in_ = reading_;
+  if (code.survived_in_ == period_) return;
+  code.survived_in_ = period_;
+  ++code.survived_;
+}
+
+bool CodeCache::owe(CodeObject& code) {
+  constexpr std::uint32_t lasting = 3;
+  // Only a version tells a code object from another that came and went between two looks.
+  const bool is_told = may_all_wait_ || code.identity_.version != 0;
+  if (!is_told || code.survived_ < lasting) return false;
+  code.checked_in_ = reading_;
+  if (code.owed_in_ == period_) return true;
+  code.owed_in_ = period_;
+  owed_.push_back(&code);
+  return true;
+}
+
+CodeObject* CodeCache::find_lasting(RemoteMemory& memory, RemoteAddress address) {
+  const auto known = codes_.find(address.value);
+  const bool may_wait = known != codes_.end() && known->second &&
+                        (known->second->checked_in_ == reading_ || owe(*known->second));
+  return may_wait ? known->second.get() : find(memory, address);
+}
+
+bool CodeCache::confirm(RemoteMemory& memory) {
+  begin_reading();
+  const auto owed = std::exchange(owed_, {});
+  ++period_;
+  bool are_same = !std::exchange(was_replaced_, false);
+  for (auto* const code : owed) {
+    const auto address = code->address_;  // the code object is retired where it was replaced
+    are_same = find(memory, address) == code && are_same;
+  }
+  return are_same;
 }
 
 CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
@@ -72,8 +123,11 @@ CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
   identity.line_table = field_at(object, layout.code.line_table);
   identity.first_line = field_at(object, layout.code.first_line);
   identity.version = field_at(object, layout.code.version);
+  identity.epoch = epoch_;
+  const auto thread_bytecode = field_at(object, layout.code.thread_bytecode);
   if (known && identity.version != 0 && identity == known->identity_) {
-    known->checked_in_ = reading_;
+    known->thread_bytecode_ = thread_bytecode;
+    found_same(*known);
     return known.get();
   }
 
@@ -88,12 +142,16 @@ CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
     copy.unit_count = field_at(object, layout.code.unit_count);
   }
   if (!known || copy != known->copy_) {
-    if (known) retired_.push_back(std::move(known));
+    if (known) retire(std::move(known));
     known = std::make_unique<CodeObject>();
+    known->address_ = address;
     known->copy_ = std::move(copy);
   }
+  // _Py_InitCleanup: a static object whose file and name are one and the same string.
+  known->is_internal_ = identity.file == identity.name && runtime_.image.contains(address);
+  known->thread_bytecode_ = thread_bytecode;
   known->identity_ = identity;
-  known->checked_in_ = reading_;
+  found_same(*known);
   return known.get();
 }
 

@@ -16,20 +16,6 @@
 namespace sampler {
 namespace {
 
-[[nodiscard]] bool is_below(const Layout& layout, PythonVersion version) noexcept {
-  return layout.version < version;
-}
-
-/// Keeps `layouts` ascending; a layout for a known version takes the place of the old one.
-void put(std::vector<Layout>& layouts, const Layout& added) {
-  const auto at = std::lower_bound(layouts.begin(), layouts.end(), added.version, is_below);
-  if (at != layouts.end() && at->version == added.version) {
-    *at = added;
-    return;
-  }
-  layouts.insert(at, added);
-}
-
 [[nodiscard]] std::vector<std::filesystem::path> layout_files(const std::filesystem::path& directory) {
   std::error_code error;
   const std::filesystem::directory_iterator entries{directory, error};
@@ -39,10 +25,15 @@ void put(std::vector<Layout>& layouts, const Layout& added) {
   }
   std::vector<std::filesystem::path> files;
   for (const auto& entry : entries) {
-    if (entry.path().extension() == ".layout") files.push_back(entry.path());
+    const auto extension = entry.path().extension();
+    if (extension == ".layout" || extension == ".schema") files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
   return files;
+}
+
+[[nodiscard]] bool is_schema(const std::filesystem::path& file) {
+  return file.extension() == ".schema";
 }
 
 [[nodiscard]] std::string text_of(const std::filesystem::path& file) {
@@ -58,36 +49,68 @@ void put(std::vector<Layout>& layouts, const Layout& added) {
 }  // namespace
 
 LayoutCatalog::LayoutCatalog() {
-  for (const EmbeddedLayout& embedded : embedded_layouts()) {
-    try {
-      put(layouts_, parse_layout(embedded.name, embedded.text));
-    } catch (const Error& error) {
-      throw Error{ErrorKind::internal, fmt::format("an embedded layout is broken: {}", error.what())};
+  for (const auto& [name, text] : embedded_layouts()) {
+    if (is_schema(name)) {
+      schemas_.insert_or_assign(std::filesystem::path{name}.stem().string(),
+                                Lazy<TableSchema, parse_schema>{std::string{name}, std::string{text}, {}});
+    } else {
+      layouts_.insert_or_assign(version_of_layout(name, text),
+                                Lazy<LayoutSource, parse_layout>{std::string{name}, std::string{text}, {}});
     }
   }
 }
 
 void LayoutCatalog::add_directory(const std::filesystem::path& directory) {
-  for (const auto& file : layout_files(directory)) put(layouts_, parse_layout(file.string(), text_of(file)));
+  for (const auto& file : layout_files(directory)) {
+    if (is_schema(file)) {
+      Lazy<TableSchema, parse_schema> schema{file.string(), text_of(file), {}};
+      schemas_.insert_or_assign(schema.get().name, std::move(schema));
+    } else {
+      Lazy<LayoutSource, parse_layout> source{file.string(), text_of(file), {}};
+      layouts_.insert_or_assign(source.get().layout.version, std::move(source));
+    }
+  }
+  require_schemas();
 }
 
-const Layout& LayoutCatalog::find(PythonVersion version) const {
-  const auto at = std::lower_bound(layouts_.begin(), layouts_.end(), version, is_below);
-  if (at != layouts_.end() && at->version == version) return *at;
+void LayoutCatalog::require_schemas() const {
+  for (const auto& [version, file] : layouts_) {
+    const auto& source = file.get();
+    if (source.schema.empty()) continue;
+    const auto found = schemas_.find(source.schema);
+    if (found == schemas_.end()) {
+      throw Error{ErrorKind::usage,
+                  fmt::format("{}: its schema is missing: {}.schema", source.name, source.schema)};
+    }
+    const auto& schema = found->second.get();
+    for (const auto& field : source.table_fields) {
+      if (std::find(schema.words.begin(), schema.words.end(), field.word) != schema.words.end()) continue;
+      throw Error{ErrorKind::usage, fmt::format("{}:{}: the schema {} has no word '{}'", source.name,
+                                                field.line, schema.name, field.word)};
+    }
+  }
+}
+
+const LayoutSource& LayoutCatalog::find(PythonVersion version) const {
+  const auto found = layouts_.find(version);
+  if (found != layouts_.end()) return found->second.get();
   std::vector<std::string> known;
-  std::transform(layouts_.begin(), layouts_.end(), std::back_inserter(known),
-                 [](const Layout& layout) { return to_string(layout.version); });
+  for (const auto each : versions()) known.push_back(to_string(each));
   throw Error{
       ErrorKind::unsupported_python,
       fmt::format("CPython {} is not supported; supported are {}", to_string(version),
                   fmt::join(known, ", ")),
-      "to add it, make a layout with tools/gen_layout.py from its headers; see docs/adding-a-python.md"};
+      "to add it, make its layout with tools/gen_layout.py and give its folder with --layout-dir; see "
+      "docs/adding-a-python.md"};
+}
+
+const TableSchema& LayoutCatalog::schema_of(const LayoutSource& source) const {
+  return schemas_.at(source.schema).get();
 }
 
 std::vector<PythonVersion> LayoutCatalog::versions() const {
   std::vector<PythonVersion> result;
-  std::transform(layouts_.begin(), layouts_.end(), std::back_inserter(result),
-                 [](const Layout& layout) { return layout.version; });
+  for (const auto& [version, file] : layouts_) result.push_back(version);
   return result;
 }
 

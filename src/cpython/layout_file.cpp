@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "sampler/base/error.h"
-#include "sampler/cpython/layout_catalog.h"
+#include "sampler/cpython/layout_source.h"
 
 namespace sampler {
 namespace {
@@ -78,9 +78,11 @@ void add_line(LayoutText& text, std::string_view line) {
   text.entries.push_back({text.last_line, words[0], words[1]});
 }
 
-[[nodiscard]] LayoutText split_lines(std::string_view name, std::string_view text) {
+/// The lines up to the first that has the key `last`.
+[[nodiscard]] LayoutText split_lines(std::string_view name, std::string_view text,
+                                     std::string_view last = {}) {
   LayoutText result{.name = name, .entries = {}, .last_line = 0};
-  while (!text.empty()) {
+  while (!text.empty() && (result.entries.empty() || result.entries.back().key != last)) {
     const auto end = std::min(text.find('\n'), text.size());
     ++result.last_line;
     add_line(result, text.substr(0, end));
@@ -135,10 +137,17 @@ constexpr std::array string_words{
     Word<StringKind>{"unicode", StringKind::unicode},
 };
 constexpr std::array gil_words{
+    Word<GilKind>{"none", GilKind::none},
     Word<GilKind>{"current_thread", GilKind::current_thread},
     Word<GilKind>{"static_variables", GilKind::static_variables},
     Word<GilKind>{"in_runtime", GilKind::in_runtime},
     Word<GilKind>{"in_interpreter", GilKind::in_interpreter},
+};
+
+constexpr std::array state_thread_words{
+    Word<StateThread>{"named", StateThread::named},
+    Word<StateThread>{"by_cframe", StateThread::by_cframe},
+    Word<StateThread>{"untold", StateThread::untold},
 };
 
 struct TraitKey {
@@ -168,6 +177,7 @@ constexpr std::array trait_keys{
     TraitKey{"trait.instruction", set_word<&LayoutTraits::instruction, instruction_words>},
     TraitKey{"trait.strings", set_word<&LayoutTraits::strings, string_words>},
     TraitKey{"trait.gil", set_word<&LayoutTraits::gil, gil_words>},
+    TraitKey{"trait.state_thread", set_word<&LayoutTraits::state_thread, state_thread_words>},
     TraitKey{"trait.first_trampoline_owner", set_number<&LayoutTraits::first_trampoline_owner, 255>},
     TraitKey{"trait.executable_tag_mask", set_number<&LayoutTraits::executable_tag_mask, largest_tag_mask>},
 };
@@ -189,8 +199,12 @@ enum class Presence : std::uint8_t { required, optional, forbidden };
 [[nodiscard]] Presence with_frame_objects(const LayoutTraits& traits) {
   return required_if(traits.frame_chain == FrameChain::frame_objects);
 }
-[[nodiscard]] Presence with_cframe(const LayoutTraits& traits) {
+[[nodiscard]] Presence with_cframe_chain(const LayoutTraits& traits) {
   return required_if(traits.frame_chain == FrameChain::through_cframe);
+}
+[[nodiscard]] Presence with_cframe(const LayoutTraits& traits) {
+  return required_if(traits.frame_chain == FrameChain::through_cframe ||
+                     traits.state_thread == StateThread::by_cframe);
 }
 [[nodiscard]] Presence with_direct_frames(const LayoutTraits& traits) {
   return required_if(traits.frame_chain == FrameChain::direct);
@@ -210,9 +224,15 @@ enum class Presence : std::uint8_t { required, optional, forbidden };
 [[nodiscard]] Presence with_gil_in_interpreter(const LayoutTraits& traits) {
   return required_if(traits.gil == GilKind::in_interpreter);
 }
+[[nodiscard]] Presence without_gil(const LayoutTraits& traits) {
+  return required_if(traits.gil == GilKind::none);
+}
+[[nodiscard]] Presence with_gil_struct(const LayoutTraits& traits) {
+  return required_if(traits.gil == GilKind::in_runtime || traits.gil == GilKind::in_interpreter);
+}
 /// The GIL became a struct when _PyRuntime appeared; before that, both are static variables.
 [[nodiscard]] Presence with_runtime(const LayoutTraits& traits) {
-  return required_if(traits.gil == GilKind::in_runtime || traits.gil == GilKind::in_interpreter);
+  return required_if(traits.gil != GilKind::current_thread && traits.gil != GilKind::static_variables);
 }
 
 struct FieldKey {
@@ -301,15 +321,17 @@ template <auto Member>
 constexpr std::array field_keys{
     offset<&Layout::runtime, &RuntimeLayout::interpreters_head>("runtime.interpreters_head", with_runtime),
     offset<&Layout::runtime, &RuntimeLayout::gil>("runtime.gil", with_gil_in_runtime),
+    offset<&Layout::runtime, &RuntimeLayout::finalizing>("runtime.finalizing", with_runtime),
     offset<&Layout::interpreter, &InterpreterLayout::next>("interpreter.next", always),
     offset<&Layout::interpreter, &InterpreterLayout::threads_head>("interpreter.threads_head", always),
+    offset<&Layout::interpreter, &InterpreterLayout::id>("interpreter.id", with_runtime),
     offset<&Layout::interpreter, &InterpreterLayout::gil>("interpreter.gil", with_gil_in_interpreter),
-    size<&Layout::gil>("gil.size", with_runtime),
-    offset<&Layout::gil, &GilLayout::last_holder>("gil.last_holder", with_runtime),
-    offset<&Layout::gil, &GilLayout::locked>("gil.locked", with_runtime),
-    offset<&Layout::gil, &GilLayout::switch_number>("gil.switch_number", with_runtime),
-    offset<&Layout::gil, &GilLayout::cond>("gil.cond", with_runtime),
-    offset<&Layout::gil, &GilLayout::switch_cond>("gil.switch_cond", with_runtime),
+    size<&Layout::gil>("gil.size", with_gil_struct),
+    offset<&Layout::gil, &GilLayout::last_holder>("gil.last_holder", with_gil_struct),
+    offset<&Layout::gil, &GilLayout::locked>("gil.locked", with_gil_struct),
+    offset<&Layout::gil, &GilLayout::switch_number>("gil.switch_number", with_gil_struct),
+    offset<&Layout::gil, &GilLayout::cond>("gil.cond", with_gil_struct),
+    offset<&Layout::gil, &GilLayout::switch_cond>("gil.switch_cond", with_gil_struct),
     size<&Layout::thread>("thread.size", always),
     offset<&Layout::thread, &ThreadLayout::next>("thread.next", always),
     offset<&Layout::thread, &ThreadLayout::interpreter>("thread.interpreter", always),
@@ -318,14 +340,16 @@ constexpr std::array field_keys{
     offset<&Layout::thread, &ThreadLayout::current_frame>("thread.current_frame", with_direct_frames),
     offset<&Layout::thread, &ThreadLayout::thread_id>("thread.thread_id", always),
     offset<&Layout::thread, &ThreadLayout::native_thread_id>("thread.native_thread_id", maybe),
-    offset<&Layout::cframe, &CFrameLayout::current_frame>("cframe.current_frame", with_cframe),
-    offset<&Layout::cframe, &CFrameLayout::previous>("cframe.previous", with_cframe),
+    offset<&Layout::thread, &ThreadLayout::attachment>("thread.attachment", without_gil),
+    offset<&Layout::cframe, &CFrameLayout::current_frame>("cframe.current_frame", with_cframe_chain),
+    offset<&Layout::cframe, &CFrameLayout::previous>("cframe.previous", with_cframe_chain),
     size<&Layout::frame>("frame.size", always),
     offset<&Layout::frame, &FrameLayout::previous>("frame.previous", always),
     offset<&Layout::frame, &FrameLayout::executable>("frame.executable", always),
     with_width(offset<&Layout::frame, &FrameLayout::instruction>("frame.instruction", always),
                instruction_width),
     offset<&Layout::frame, &FrameLayout::owner>("frame.owner", with_interpreter_frames),
+    offset<&Layout::frame, &FrameLayout::bytecode_index>("frame.bytecode_index", maybe),
     size<&Layout::code>("code.size", always),
     offset<&Layout::code, &CodeLayout::filename>("code.filename", always),
     offset<&Layout::code, &CodeLayout::name>("code.name", always),
@@ -335,6 +359,8 @@ constexpr std::array field_keys{
     offset<&Layout::code, &CodeLayout::bytecode>("code.bytecode", with_instruction_pointer),
     offset<&Layout::code, &CodeLayout::unit_count>("code.unit_count", with_instruction_pointer),
     offset<&Layout::code, &CodeLayout::version>("code.version", maybe),
+    offset<&Layout::code, &CodeLayout::thread_bytecode>("code.thread_bytecode", maybe),
+    offset<&Layout::code, &CodeLayout::thread_bytecode_entries>("code.thread_bytecode_entries", maybe),
     offset<&Layout::object, &ObjectLayout::type>("object.type", always),
     offset<&Layout::object, &ObjectLayout::var_size>("object.var_size", always),
     offset<&Layout::bytes, &BytesLayout::data>("bytes.data", always),
@@ -356,8 +382,9 @@ template <class Keys>
 }
 
 void refuse_unknown_keys(const LayoutText& text) {
+  constexpr std::array<std::string_view, 3> heads{"python", "source", "schema"};
   for (const Entry& entry : text.entries) {
-    if (entry.key == "python" || entry.key == "source") continue;
+    if (std::find(heads.begin(), heads.end(), entry.key) != heads.end()) continue;
     if (is_one_of(trait_keys, entry.key) || is_one_of(field_keys, entry.key)) continue;
     fail(text, entry.line, fmt::format("the key '{}' is unknown", entry.key));
   }
@@ -365,19 +392,29 @@ void refuse_unknown_keys(const LayoutText& text) {
 
 [[nodiscard]] PythonVersion parse_version(const LayoutText& text) {
   const Entry& entry = required_entry(text, "python");
-  const auto dot = std::min(entry.value.find('.'), entry.value.size());
-  const auto major = parse_number<int>(entry.value.substr(0, dot));
-  const auto minor = parse_number<int>(entry.value.substr(std::min(dot + 1, entry.value.size())));
+  const bool free_threaded = entry.value.ends_with('t');
+  const auto digits = entry.value.substr(0, entry.value.size() - (free_threaded ? 1 : 0));
+  const auto dot = std::min(digits.find('.'), digits.size());
+  const auto major = parse_number<int>(digits.substr(0, dot));
+  const auto minor = parse_number<int>(digits.substr(std::min(dot + 1, digits.size())));
   if (!major || !minor || *major < 0 || *minor < 0) {
-    fail(text, entry.line, fmt::format("'python' must be a version like 3.12, not '{}'", entry.value));
+    fail(text, entry.line,
+         fmt::format("'python' must be a version like 3.12 or 3.13t, not '{}'", entry.value));
   }
-  return {*major, *minor};
+  return {*major, *minor, free_threaded};
 }
 
-void require_static_source(const LayoutText& text) {
-  const Entry& entry = required_entry(text, "source");
-  if (entry.value == "static") return;
-  fail(text, entry.line, fmt::format("'source' can only be 'static', not '{}'", entry.value));
+/// The name of the schema of the target's own table; empty where the file itself has every offset.
+[[nodiscard]] std::string parse_schema_name(const LayoutText& text) {
+  const Entry& source = required_entry(text, "source");
+  const Entry* const schema = find_entry(text, "schema");
+  if (source.value == "debug_offsets") return std::string{required_entry(text, "schema").value};
+  if (source.value != "static") {
+    fail(text, source.line,
+         fmt::format("'source' can be 'static' or 'debug_offsets', not '{}'", source.value));
+  }
+  if (schema != nullptr) fail(text, schema->line, "only the source 'debug_offsets' has a schema");
+  return {};
 }
 
 [[nodiscard]] LayoutTraits parse_traits(const LayoutText& text) {
@@ -386,41 +423,87 @@ void require_static_source(const LayoutText& text) {
   return traits;
 }
 
-void parse_field(const LayoutText& text, const FieldKey& key, Layout& layout) {
-  const Presence presence = key.presence(layout.traits);
+void parse_field(const LayoutText& text, const FieldKey& key, LayoutSource& source) {
+  const Presence presence = key.presence(source.layout.traits);
   const Entry* const entry =
       presence == Presence::required ? &required_entry(text, key.name) : find_entry(text, key.name);
   if (entry == nullptr) return;
   if (presence == Presence::forbidden) {
     fail(text, entry->line, fmt::format("the traits leave no room for the key '{}'", key.name));
   }
-  key.slot(layout) = number_between(text, *entry, key.least, key.most);
+  if (!source.schema.empty() && entry->value.starts_with('@')) {
+    source.table_fields.push_back({std::string{key.name}, std::string{entry->value.substr(1)}, entry->line});
+    return;
+  }
+  key.slot(source.layout) = number_between(text, *entry, key.least, key.most);
 }
 
-/// Only after every field is parsed, because a size may stand below the offsets it bounds.
-void check_bounds(const LayoutText& text, const FieldKey& key, Layout& layout) {
-  const Entry* const entry = find_entry(text, key.name);
-  if (entry == nullptr || key.struct_size == nullptr) return;
+/// Why a field does not fit into its struct; nothing where it does. Only after every field is filled in,
+/// because a size may come after the offsets it bounds.
+[[nodiscard]] std::optional<std::string> misfit(const FieldKey& key, Layout& layout) {
+  if (key.struct_size == nullptr) return std::nullopt;
   const std::uint32_t place = key.slot(layout);
   const std::uint32_t width = key.width(layout.traits);
   const std::uint32_t whole = key.struct_size(layout);
-  if (place + width <= whole) return;
-  fail(text, entry->line,
-       fmt::format("'{}' takes {} bytes at {}, outside its struct of {} bytes", key.name, width, place,
-                   whole));
+  // Absent, or of a struct whose size the target's table tells.
+  if (place == Field<std::byte>::absent || whole == 0 || std::uint64_t{place} + width <= whole) {
+    return std::nullopt;
+  }
+  return fmt::format("'{}' takes {} bytes at {}, outside its struct of {} bytes", key.name, width, place,
+                     whole);
+}
+
+void check_bounds(const LayoutText& text, const FieldKey& key, Layout& layout) {
+  const Entry* const entry = find_entry(text, key.name);
+  if (entry == nullptr) return;
+  if (const auto why = misfit(key, layout)) fail(text, entry->line, *why);
+}
+
+[[nodiscard]] const FieldKey& field_key(std::string_view name) {
+  return *std::find_if(field_keys.begin(), field_keys.end(),
+                       [&](const FieldKey& key) { return key.name == name; });
 }
 
 }  // namespace
 
-Layout parse_layout(std::string_view name, std::string_view text) {
+PythonVersion version_of_layout(std::string_view name, std::string_view text) {
+  return parse_version(split_lines(name, text, "python"));
+}
+
+LayoutSource parse_layout(std::string_view name, std::string_view text) {
   const LayoutText lines = split_lines(name, text);
   refuse_unknown_keys(lines);
-  Layout layout;
-  layout.version = parse_version(lines);
-  require_static_source(lines);
-  layout.traits = parse_traits(lines);
-  for (const FieldKey& key : field_keys) parse_field(lines, key, layout);
-  for (const FieldKey& key : field_keys) check_bounds(lines, key, layout);
+  LayoutSource source;
+  source.name = name;
+  source.layout.version = parse_version(lines);
+  source.schema = parse_schema_name(lines);
+  source.layout.traits = parse_traits(lines);
+  for (const FieldKey& key : field_keys) parse_field(lines, key, source);
+  for (const FieldKey& key : field_keys) check_bounds(lines, key, source.layout);
+  return source;
+}
+
+Result<Layout, std::string> complete_layout(const LayoutSource& source, const DebugOffsets& table) {
+  Layout layout = source.layout;
+  for (const auto& field : source.table_fields) {
+    const FieldKey& key = field_key(field.key);
+    const auto value = table.find(field.word);
+    if (!value) return Failure{fmt::format("it has no word '{}'", field.word)};
+    if (*value < key.least || *value > key.most) {
+      return Failure{
+          fmt::format("its word '{}' is {}, not from {} to {}", field.word, *value, key.least, key.most)};
+    }
+    const std::uint32_t width = key.width == nullptr ? 0 : key.width(layout.traits);
+    const auto whole = table.struct_size(field.word);
+    if (whole && *value + width > *whole) {
+      return Failure{
+          fmt::format("its word '{}' is {}, outside a struct of {} bytes", field.word, *value, *whole)};
+    }
+    key.slot(layout) = static_cast<std::uint32_t>(*value);
+  }
+  for (const FieldKey& key : field_keys) {
+    if (auto why = misfit(key, layout)) return Failure{std::move(*why)};
+  }
   return layout;
 }
 

@@ -1,5 +1,6 @@
 #include "sampler/cpython/runtime_locator.h"
 
+#include <elf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "sampler/base/file.h"
 #include "sampler/base/log.h"
@@ -22,13 +24,32 @@ struct LoadedFile {
   std::string path;
   ElfFile elf;
   std::uint64_t bias = 0;
+  bool is_by_name = false;
 };
+
+void tell(std::vector<LocateStep>* steps, bool is_ok, std::string what) {
+  if (steps != nullptr) steps->push_back({is_ok, std::move(what)});
+}
+
+/// The Python that is not CPython and has files of this name; empty where there is none.
+std::string_view other_python(std::string_view path) {
+  const auto name = base_name(path);
+  if (name.starts_with("libpypy") || name.starts_with("pypy")) return "PyPy";
+  // GraalPy's C API has CPython's names, and other objects behind them.
+  if (name.starts_with("libpythonvm.") || name.starts_with("libpython-native.")) return "GraalPy";
+  return {};
+}
 
 /// "python3.12", "libpython3.6m.so.1.0", "python": what the file of an interpreter is called.
 bool is_python_name(std::string_view path) {
+  if (!other_python(path).empty()) return false;
   auto name = base_name(path);
   if (name.starts_with("lib")) name.remove_prefix(3);
   return name.starts_with("python");
+}
+
+bool is_same_file(const FileMapping& a, const FileMapping& b) {
+  return a.inode == b.inode && a.path == b.path;
 }
 
 /// The first mapping of each file that may hold an interpreter: those with its name, libraries first, then
@@ -41,9 +62,8 @@ std::vector<FileMapping> candidates(const Process& process, const std::vector<Fi
   };
   std::vector<FileMapping> found;
   for (const auto& mapping : mappings) {
-    const bool is_known = std::any_of(found.begin(), found.end(), [&](const FileMapping& other) {
-      return other.inode == mapping.inode && other.path == mapping.path;
-    });
+    const bool is_known = std::any_of(found.begin(), found.end(),
+                                      [&](const FileMapping& other) { return is_same_file(other, mapping); });
     if (!is_known && rank(mapping) < 3) found.push_back(mapping);
   }
   std::stable_sort(found.begin(), found.end(),
@@ -51,19 +71,20 @@ std::vector<FileMapping> candidates(const Process& process, const std::vector<Fi
   return found;
 }
 
-std::optional<LoadedFile> load(const Process& process, const FileMapping& mapping) {
+/// The file of a mapping, or what is wrong with it.
+Result<LoadedFile, std::string> load(const Process& process, const FileMapping& mapping) {
   auto file = process.open_mapping(mapping);
   if (!file) {
     log(LogLayer::cpython, LogLevel::info,
         fmt::format("cannot open {} of process {}: {}", mapping.path, number(process.pid()),
                     errno_text(file.error())));
-    return std::nullopt;
+    return Failure{"cannot be opened: " + errno_text(file.error())};
   }
-  auto elf = ElfFile::open(std::move(*file));
-  if (!elf) return std::nullopt;
+  auto elf = ElfFile::open(std::move(file->file));
+  if (!elf) return Failure<std::string>{"is no x86-64 ELF file"};
   const auto bias = elf->load_bias(mapping.start.value, mapping.file_offset);
-  if (!bias) return std::nullopt;
-  return LoadedFile{mapping.path, std::move(*elf), *bias};
+  if (!bias) return Failure<std::string>{"is not mapped as its headers say"};
+  return LoadedFile{mapping.path, std::move(*elf), *bias, file->is_by_name};
 }
 
 /// Addresses of symbols in the target; null for those that are not defined.
@@ -130,17 +151,55 @@ RemoteAddress main_interpreter(RemoteMemory& memory, RemoteAddress head, const L
   return last;
 }
 
+/// The table of its own offsets that a CPython from 3.13 on has at the start of its _PyRuntime: at most
+/// `size` bytes of it.
+std::vector<std::byte> read_table(RemoteMemory& memory, RemoteAddress base, std::size_t size) {
+  std::vector<std::byte> bytes(size);
+  if (base.is_null() || !memory.read(base, bytes)) bytes.clear();
+  return bytes;
+}
+
+std::optional<DetectedVersion> version_of(const LoadedFile& file, RemoteMemory& memory, RemoteAddress base) {
+  const auto version = version_of_table(read_table(memory, base, table_head_size));
+  if (version) return DetectedVersion{*version, "its own table of offsets"};
+  return detect_version(file.elf, base_name(file.path));
+}
+
+/// The layout of a version, with what only the target's own table tells. Throws the Error that says why there
+/// is none.
+std::shared_ptr<const Layout> layout_of(const LayoutCatalog& catalog, PythonVersion version,
+                                        const std::string& path, RemoteMemory& memory, RemoteAddress base) {
+  const auto& source = catalog.find(version);
+  if (source.schema.empty()) return std::make_shared<const Layout>(source.layout);
+  const auto damaged = [&](std::string_view why) {
+    return Error{
+        ErrorKind::unsupported_python,
+        fmt::format("the table of offsets of Python {} in {} is damaged: {}", to_string(version), path, why),
+        "report it with the output of: file " + path};
+  };
+  const auto& schema = catalog.schema_of(source);
+  const auto bytes = read_table(memory, base, schema.words.size() * sizeof(std::uint64_t));
+  if (version_of_table(bytes) != version) throw damaged("its first words are not that version's");
+  auto layout = complete_layout(source, DebugOffsets{schema, bytes});
+  if (!layout) throw damaged(layout.error());
+  return std::make_shared<const Layout>(*layout);
+}
+
 /// The addresses that the file alone tells.
-PythonRuntime runtime_in(const LoadedFile& file, const Layout& layout) {
+PythonRuntime runtime_in(const LoadedFile& file, RemoteAddress base, std::shared_ptr<const Layout> shared) {
   constexpr std::array<std::string_view, 1> code_type{"PyCode_Type"};
+  const auto& layout = *shared;
   PythonRuntime runtime;
-  runtime.layout = &layout;
   runtime.code_type = Symbols{file, code_type}["PyCode_Type"];
-  const auto base = layout.runtime.interpreters_head.exists() ? runtime_address(file) : RemoteAddress{};
+  const auto [begin, end] = file.elf.extent();
+  runtime.image = {RemoteAddress{begin + file.bias}, RemoteAddress{end + file.bias}};
   runtime.interpreters_head = layout.runtime.interpreters_head.exists()
                                   ? base + layout.runtime.interpreters_head.offset
                                   : static_interpreters_head(file);
+  if (layout.runtime.finalizing.exists()) runtime.finalizing = base + layout.runtime.finalizing.offset;
   switch (layout.traits.gil) {
+    case GilKind::none:
+      break;
     case GilKind::current_thread:
     case GilKind::static_variables:
       runtime.gil = static_gil(file);
@@ -151,6 +210,7 @@ PythonRuntime runtime_in(const LoadedFile& file, const Layout& layout) {
     case GilKind::in_interpreter:
       break;  // is_initialised follows the interpreter's pointer
   }
+  runtime.layout = std::move(shared);
   return runtime;
 }
 
@@ -159,11 +219,88 @@ bool holds_interpreter(const LoadedFile& file) {
   return !file.elf.symbols(code_type).empty();
 }
 
+/// The first file of a process that holds an interpreter.
+std::optional<LoadedFile> interpreter_file(const Process& process, std::vector<LocateStep>* steps) {
+  const auto mappings = process.file_mappings();
+  if (mappings.empty()) tell(steps, false, "its mapped files cannot be listed");
+  for (const auto& mapping : candidates(process, mappings)) {
+    const auto path = mapping.path + (mapping.deleted ? " (deleted)" : "");
+    auto file = load(process, mapping);
+    if (!file) {
+      tell(steps, false, fmt::format("{} {}", path, file.error()));
+      continue;
+    }
+    const bool holds_one = holds_interpreter(*file);
+    tell(steps, holds_one,
+         fmt::format("{}, opened {}, has {}PyCode_Type", path, file->is_by_name ? "by name" : "as mapped",
+                     holds_one ? "" : "no "));
+    if (holds_one) return std::move(*file);
+  }
+  return std::nullopt;
+}
+
+/// The program is a 32-bit ELF file.
+bool is_32_bit(const Process& process) {
+  const auto head = read_file(process.proc_path("exe"), EI_CLASS + 1);
+  return head && head->size() > EI_CLASS && head->starts_with(ELFMAG) && (*head)[EI_CLASS] == ELFCLASS32;
+}
+
+/// What is wrong with a file that is an interpreter by its name or its content; nothing where it is none.
+std::optional<Error> what_is_wrong(const Process& process, const FileMapping& mapping) {
+  const auto pid = number(process.pid());
+  if (const auto opened = process.open_mapping(mapping); !opened && is_python_name(mapping.path)) {
+    return Error{
+        ErrorKind::permission,
+        fmt::format("cannot open {} of process {}: {}", mapping.path, pid, errno_text(opened.error())),
+        "a mapped file that was deleted or replaced can be opened with CAP_SYS_ADMIN or "
+        "CAP_CHECKPOINT_RESTORE only: run as root, or restart the program"};
+  }
+  // From 3.10 on _PyRuntime has a section of its own, which strip leaves.
+  if (const auto file = load(process, mapping); file && file->elf.section(".PyRuntime") != nullptr) {
+    return Error{
+        ErrorKind::unsupported_python,
+        fmt::format("process {} has a Python in {} whose names were all stripped", pid, mapping.path),
+        "link that program with -rdynamic, or keep its symbols"};
+  }
+  return std::nullopt;
+}
+
+/// Why no file of a process holds an interpreter that we can find.
 Error not_python(const Process& process) {
   const auto stat = read_stat(std::to_string(number(process.pid())));
-  return Error{ErrorKind::not_python,
-               fmt::format("process {} ({}) is not a Python", number(process.pid()), stat ? stat->name : "?"),
+  const auto who = fmt::format("process {} ({})", number(process.pid()), stat ? stat->name : "?");
+  if (is_32_bit(process)) {
+    return Error{ErrorKind::not_python, who + " is a 32-bit program",
+                 "sampler reads 64-bit (x86-64) Pythons only"};
+  }
+  const auto mappings = process.file_mappings();
+  for (const auto& mapping : mappings) {
+    if (const auto name = other_python(mapping.path); !name.empty()) {
+      return Error{ErrorKind::not_python, fmt::format("{} runs {}, not CPython", who, name),
+                   "sampler reads CPython only: run the program with python3 to profile it"};
+    }
+  }
+  for (const auto& mapping : candidates(process, mappings)) {
+    if (auto error = what_is_wrong(process, mapping)) return std::move(*error);
+  }
+  return Error{ErrorKind::not_python, who + " is not a Python",
                "give the number of a Python process; pgrep -a python lists them"};
+}
+
+/// Where a glibc keeps the thread's number in struct pthread; it publishes it for debuggers: {bits, count,
+/// offset}.
+std::optional<std::uint32_t> tid_offset_in(const LoadedFile& file) {
+  constexpr std::array<std::string_view, 1> name{"_thread_db_pthread_tid"};
+  constexpr std::uint32_t tid_bits = 32;
+  constexpr std::uint32_t most = 16384;
+  const auto symbols = file.elf.symbols(name);
+  if (symbols.empty()) return std::nullopt;
+  const auto bytes = file.elf.bytes_at(symbols.begin()->second, sizeof(std::array<std::uint32_t, 3>));
+  if (!bytes) return std::nullopt;
+  std::array<std::uint32_t, 3> descriptor{};  // bits, count, offset
+  std::memcpy(descriptor.data(), bytes->data(), sizeof descriptor);
+  if (descriptor[0] != tid_bits || descriptor[2] >= most) return std::nullopt;
+  return descriptor[2];
 }
 
 }  // namespace
@@ -183,27 +320,18 @@ std::optional<std::uint64_t> loaded_address(std::span<const std::byte> code, std
   return function + end + static_cast<std::uint64_t>(std::int64_t{displacement});
 }
 
-/// glibc itself publishes, for debuggers, where struct pthread keeps the thread's number: {bits, count,
-/// offset}.
 std::optional<std::uint32_t> find_tid_offset(const Process& process) {
-  constexpr std::array<std::string_view, 1> name{"_thread_db_pthread_tid"};
-  constexpr std::uint32_t tid_bits = 32;
-  constexpr std::uint32_t most = 16384;
+  const auto exe = read_link(process.proc_path("exe"));
+  FileMapping last;
   for (const auto& mapping : process.file_mappings()) {
-    const auto file_name = base_name(mapping.path);
-    if (!file_name.starts_with("libc.so") && !file_name.starts_with("libc-2") &&
-        !file_name.starts_with("libpthread")) {
-      continue;
-    }
+    if (is_same_file(std::exchange(last, mapping), mapping)) continue;
+    const auto name = base_name(mapping.path);
+    const bool is_glibc =
+        name.starts_with("libc.so") || name.starts_with("libc-2") || name.starts_with("libpthread");
+    const bool is_program = exe && exe->starts_with(mapping.path);  // it may have glibc linked into it
+    if (!is_glibc && !is_program) continue;
     const auto file = load(process, mapping);
-    if (!file) continue;
-    const auto symbols = file->elf.symbols(name);
-    if (symbols.empty()) continue;
-    const auto bytes = file->elf.bytes_at(symbols.begin()->second, sizeof(std::array<std::uint32_t, 3>));
-    if (!bytes) continue;
-    std::array<std::uint32_t, 3> descriptor{};  // bits, count, offset
-    std::memcpy(descriptor.data(), bytes->data(), sizeof descriptor);
-    if (descriptor[0] == tid_bits && descriptor[2] < most) return descriptor[2];
+    if (const auto offset = file ? tid_offset_in(*file) : std::nullopt) return offset;
   }
   return std::nullopt;
 }
@@ -220,25 +348,42 @@ std::vector<Pid> python_descendants(Pid parent) {
   return found;
 }
 
-Result<PythonRuntime, Error> locate_runtime(const Process& process, const LayoutCatalog& catalog) {
-  for (const auto& mapping : candidates(process, process.file_mappings())) {
-    const auto file = load(process, mapping);
-    if (!file || !holds_interpreter(*file)) continue;
-    const auto version = detect_version(file->elf, base_name(file->path));
-    if (!version) {
-      return Failure{Error{ErrorKind::unsupported_python,
-                           fmt::format("cannot tell the Python version of {}", file->path),
-                           "report it with the output of: file " + file->path}};
-    }
-    try {
-      const auto& layout = catalog.find(*version);
-      log(LogLayer::cpython, LogLevel::info, fmt::format("Python {} in {}", to_string(*version), file->path));
-      return runtime_in(*file, layout);
-    } catch (const Error& error) {
-      return Failure{error};
-    }
+Result<PythonRuntime, Error> locate_runtime(const Process& process, RemoteMemory& memory,
+                                            const LayoutCatalog& catalog, std::vector<LocateStep>* steps) {
+  const auto file = interpreter_file(process, steps);
+  if (!file) return Failure{not_python(process)};
+  const auto base = runtime_address(*file);
+  const auto detected = version_of(*file, memory, base);
+  if (!detected) {
+    return Failure{Error{ErrorKind::unsupported_python,
+                         fmt::format("cannot tell the Python version of {}", file->path),
+                         "report it with the output of: file " + file->path}};
   }
-  return Failure{not_python(process)};
+  const auto version = detected->version;
+  tell(steps, true, fmt::format("it is Python {}, by {}", to_string(version), detected->teller));
+  try {
+    auto layout = layout_of(catalog, version, file->path, memory, base);
+    log(LogLayer::cpython, LogLevel::info, fmt::format("Python {} in {}", to_string(version), file->path));
+    auto runtime = runtime_in(*file, base, std::move(layout));
+    const auto& source = catalog.find(version);
+    tell(steps, true,
+         fmt::format("its layout: {}{}", source.origin(),
+                     source.schema.empty() ? "" : ", and the offsets that it publishes"));
+    const auto head = runtime.interpreters_head;
+    const bool is_in_file = runtime.image.contains(head);
+    tell(steps, is_in_file,
+         is_in_file ? fmt::format("its list of interpreters is at {:#x}", head.value)
+                    : "where its list of interpreters is cannot be told");
+    return runtime;
+  } catch (const Error& error) {
+    return Failure{error};
+  }
+}
+
+bool is_finalizing(RemoteMemory& memory, const PythonRuntime& runtime) {
+  if (runtime.finalizing.is_null()) return false;
+  const auto thread = read_as<RemoteAddress>(memory, runtime.finalizing);
+  return thread && !thread->is_null();
 }
 
 bool is_initialised(RemoteMemory& memory, PythonRuntime& runtime) {
@@ -252,7 +397,7 @@ bool is_initialised(RemoteMemory& memory, PythonRuntime& runtime) {
     if (!state || state->is_null()) return false;
     runtime.gil.state = *state;
   }
-  if (runtime.gil.state.is_null()) return true;  // the older GILs may be made at any later time
+  if (runtime.gil.state.is_null()) return true;  // no GIL, or an older one, made at any later time
   const auto locked = read_as<std::int32_t>(memory, runtime.gil.state + layout.gil.locked.offset);
   return locked && *locked >= 0;  // -1: not made yet
 }

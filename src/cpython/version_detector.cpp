@@ -58,10 +58,11 @@ std::optional<PythonVersion> version_in_name(std::string_view name) {
   return std::nullopt;
 }
 
-std::optional<PythonVersion> detect_version(const ElfFile& file, std::string_view file_name) {
-  if (const auto version = version_word(file)) return version;
-  if (const auto version = version_in_name(file_name)) return version;
-  return version_in_constants(file);
+std::optional<DetectedVersion> detect_version(const ElfFile& file, std::string_view file_name) {
+  if (const auto version = version_word(file)) return DetectedVersion{*version, "its Py_Version"};
+  if (const auto version = version_in_name(file_name)) return DetectedVersion{*version, "its file's name"};
+  const auto version = version_in_constants(file);
+  return version ? std::optional{DetectedVersion{*version, "the paths in its file"}} : std::nullopt;
 }
 
 }  // namespace sampler

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -17,6 +18,12 @@ constexpr std::uint64_t page_mask = 4095;
 // Far above any real interpreter (libpython with full debug information: 15,000 symbols in .dynsym and
 // .symtab).
 constexpr std::uint64_t most_table_bytes = 256ULL << 20U;
+/// How much of a table is read at once.
+constexpr std::uint64_t part_size = 64ULL << 10U;
+/// Each name stands once in a table of texts, or a few times more as the end of longer ones.
+constexpr std::size_t most_places = 1024;
+/// Real buckets have a few symbols.
+constexpr std::uint64_t most_in_bucket = 1024;
 
 /// Element `index` of a table of plain structs in `bytes`; the caller has checked that it lies inside.
 template <class T>
@@ -41,6 +48,29 @@ bool is_supported(const Elf64_Ehdr& header) {
          header.e_ident[EI_DATA] == ELFDATA2LSB && header.e_machine == EM_X86_64 &&
          header.e_phentsize == sizeof(Elf64_Phdr) &&
          (header.e_shnum == 0 || header.e_shentsize == sizeof(Elf64_Shdr));
+}
+
+/// Where the text and the NUL that ends it are in `bytes`.
+std::vector<std::size_t> offsets_of(const std::string& text, std::span<const std::byte> bytes) {
+  std::vector<std::size_t> offsets;
+  for (std::size_t from = 0; from < bytes.size();) {
+    const auto rest = bytes.subspan(from);
+    const void* const found = ::memmem(rest.data(), rest.size(), text.c_str(), text.size() + 1);
+    if (found == nullptr) break;
+    from += static_cast<std::size_t>(static_cast<const std::byte*>(found) - rest.data());
+    offsets.push_back(from++);
+  }
+  return offsets;
+}
+
+bool is_defined(const Elf64_Sym& symbol) {
+  return symbol.st_shndx != SHN_UNDEF && symbol.st_value != 0;
+}
+
+std::uint32_t gnu_hash(std::string_view name) {
+  std::uint32_t hash = 5381;
+  for (const char c : name) hash = hash * 33 + static_cast<unsigned char>(c);
+  return hash;
 }
 
 }  // namespace
@@ -76,7 +106,9 @@ bool ElfFile::read_headers() {
   const auto segments = read(header.e_phoff, std::uint64_t{header.e_phnum} * sizeof(Elf64_Phdr));
   for (std::size_t i = 0; i < segments.size() / sizeof(Elf64_Phdr); ++i) {
     const auto segment = element<Elf64_Phdr>(segments, i);
-    if (segment.p_type == PT_LOAD) loads_.push_back({segment.p_offset, segment.p_vaddr, segment.p_filesz});
+    if (segment.p_type == PT_LOAD) {
+      loads_.push_back({segment.p_offset, segment.p_vaddr, segment.p_filesz, segment.p_memsz});
+    }
   }
   const auto headers = read(header.e_shoff, std::uint64_t{header.e_shnum} * sizeof(Elf64_Shdr));
   const auto count = headers.size() / sizeof(Elf64_Shdr);
@@ -102,27 +134,99 @@ std::vector<std::byte> ElfFile::contents(const ElfSection& section, std::uint64_
   return read(section.offset, std::min(section.size, limit));
 }
 
-void ElfFile::find_in(const ElfSection& table, std::span<const std::string_view> names,
-                      SymbolAddresses& found) const {
+std::vector<std::byte> ElfFile::part(const ElfSection& section, std::uint64_t offset,
+                                     std::uint64_t count) const {
+  const bool is_in_file = section.offset <= size_ && section.size <= size_ - section.offset;
+  if (section.type == SHT_NOBITS || !is_in_file || offset >= section.size) return {};
+  return read(section.offset + offset, std::min(count, section.size - offset));
+}
+
+bool ElfFile::is_named(const ElfSection& texts, std::uint64_t offset, std::string_view name) const {
+  return text_at(part(texts, offset, name.size() + 1), 0) == name;
+}
+
+std::optional<std::uint64_t> ElfFile::look_up(const ElfSection& hashes, std::string_view name) const {
+  if (hashes.link >= sections_.size() || sections_[hashes.link].link >= sections_.size()) return std::nullopt;
+  const auto& symbols = sections_[hashes.link];
+  const auto& texts = sections_[symbols.link];
+  const auto word_at = [&](std::uint64_t offset) -> std::optional<std::uint32_t> {
+    const auto bytes = part(hashes, offset, sizeof(std::uint32_t));
+    return bytes.size() == sizeof(std::uint32_t) ? std::optional{element<std::uint32_t>(bytes, 0)}
+                                                 : std::nullopt;
+  };
+  // {buckets, first symbol, filter's words, shift}, the filter, the buckets, a hash for each symbol: those of
+  // a bucket follow each other, and the last one's lowest bit is set.
+  const auto head = part(hashes, 0, sizeof(std::array<std::uint32_t, 4>));
+  if (head.size() != sizeof(std::array<std::uint32_t, 4>)) return std::nullopt;
+  const auto buckets = element<std::uint32_t>(head, 0);
+  const auto first = element<std::uint32_t>(head, 1);
+  if (buckets == 0) return std::nullopt;
+  const auto hash = gnu_hash(name);
+  const auto buckets_at =
+      head.size() + std::uint64_t{element<std::uint32_t>(head, 2)} * sizeof(std::uint64_t);
+  const auto hashes_at = buckets_at + std::uint64_t{buckets} * sizeof(std::uint32_t);
+  const auto bucket = word_at(buckets_at + std::uint64_t{hash % buckets} * sizeof(std::uint32_t));
+  if (!bucket || *bucket < first) return std::nullopt;
+  for (std::uint64_t index = *bucket; index < *bucket + most_in_bucket; ++index) {
+    const auto its_hash = word_at(hashes_at + (index - first) * sizeof(std::uint32_t));
+    if (!its_hash) return std::nullopt;
+    if ((*its_hash | 1U) == (hash | 1U)) {
+      const auto bytes = part(symbols, index * sizeof(Elf64_Sym), sizeof(Elf64_Sym));
+      if (bytes.size() != sizeof(Elf64_Sym)) return std::nullopt;
+      const auto symbol = element<Elf64_Sym>(bytes, 0);
+      if (is_defined(symbol) && is_named(texts, symbol.st_name, name)) return symbol.st_value;
+    }
+    if ((*its_hash & 1U) != 0) return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::map<std::uint64_t, std::string_view> ElfFile::places_of(std::span<const std::string_view> names,
+                                                             const ElfSection& texts) const {
+  std::map<std::uint64_t, std::string_view> places;
+  // The parts overlap, so that no name is cut.
+  for (std::uint64_t at = 0; at < std::min(texts.size, most_table_bytes); at += part_size - longest_name) {
+    const auto bytes = part(texts, at, part_size);
+    if (bytes.empty()) break;
+    for (const auto name : names) {
+      for (const auto offset : offsets_of(std::string{name}, bytes)) {
+        if (places.size() < most_places) places.emplace(at + offset, name);
+      }
+    }
+  }
+  return places;
+}
+
+void ElfFile::scan(const ElfSection& table, std::span<const std::string_view> names,
+                   SymbolAddresses& found) const {
   if (table.link >= sections_.size()) return;
-  const auto symbols = contents(table, most_table_bytes);
-  const auto texts = contents(sections_[table.link], most_table_bytes);
-  for (std::size_t i = 0; i < symbols.size() / sizeof(Elf64_Sym); ++i) {
-    const auto symbol = element<Elf64_Sym>(symbols, i);
-    if (symbol.st_shndx == SHN_UNDEF || symbol.st_value == 0) continue;
-    const auto name = text_at(texts, symbol.st_name);
-    if (std::find(names.begin(), names.end(), name) != names.end()) {
-      found.try_emplace(std::string{name}, symbol.st_value);
+  // Numbers are compared, not texts: a symbol's name is one of these places or none that is wanted.
+  const auto places = places_of(names, sections_[table.link]);
+  if (places.empty()) return;
+  constexpr auto step = part_size / sizeof(Elf64_Sym) * sizeof(Elf64_Sym);
+  for (std::uint64_t at = 0; at < std::min(table.size, most_table_bytes); at += step) {
+    const auto symbols = part(table, at, step);
+    if (symbols.empty()) break;
+    for (std::size_t i = 0; i < symbols.size() / sizeof(Elf64_Sym); ++i) {
+      const auto symbol = element<Elf64_Sym>(symbols, i);
+      if (!is_defined(symbol)) continue;
+      const auto place = places.find(symbol.st_name);
+      if (place != places.end()) found.try_emplace(std::string{place->second}, symbol.st_value);
     }
   }
 }
 
 SymbolAddresses ElfFile::symbols(std::span<const std::string_view> names) const {
   SymbolAddresses found;
-  for (const std::string_view table : {".dynsym", ".symtab"}) {
-    if (found.size() == names.size()) break;
-    if (const auto* symbols = section(table)) find_in(*symbols, names, found);
+  if (const auto* hashes = section(".gnu.hash")) {
+    for (const auto name : names) {
+      if (const auto address = look_up(*hashes, name)) found.emplace(name, *address);
+    }
+  } else if (const auto* exported = section(".dynsym")) {
+    scan(*exported, names, found);
   }
+  if (found.size() == names.size()) return found;
+  if (const auto* all = section(".symtab")) scan(*all, names, found);
   return found;
 }
 
@@ -136,6 +240,15 @@ std::optional<std::vector<std::byte>> ElfFile::bytes_at(std::uint64_t address, s
     return bytes;
   }
   return std::nullopt;
+}
+
+std::pair<std::uint64_t, std::uint64_t> ElfFile::extent() const noexcept {
+  std::pair<std::uint64_t, std::uint64_t> extent{UINT64_MAX, 0};
+  for (const auto& load : loads_) {
+    extent.first = std::min(extent.first, load.address);
+    extent.second = std::max(extent.second, load.address + load.memory_size);
+  }
+  return extent;
 }
 
 std::optional<std::uint64_t> ElfFile::load_bias(std::uint64_t start, std::uint64_t file_offset) const {

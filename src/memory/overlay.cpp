@@ -3,50 +3,89 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 namespace sampler {
 
-void Overlay::plan() {
-  std::erase_if(planned_, [&](const Block& block) {
+bool Overlay::must_plan() const noexcept {
+  return !missed_.empty() || std::any_of(planned_.begin(), planned_.end(), [&](const Block& block) {
     return !block.is_readable || sample_ - block.last_used > patience_;
   });
-  for (const auto& [address, bytes] : missed_) planned_.push_back(Block{address, sample_, true});
+}
+
+void Overlay::plan() {
+  std::vector<std::byte> before;
+  const auto old_copies = std::exchange(copies_[current_], {});
+  std::vector<Block> planned;
+  std::copy_if(planned_.begin(), planned_.end(), std::back_inserter(planned), [&](const Block& block) {
+    return block.is_readable && sample_ - block.last_used <= patience_;
+  });
+  for (const auto& [address, missed] : missed_) {
+    planned.push_back(Block{address, sample_, missed.turn});
+  }
   missed_.clear();
-  std::sort(planned_.begin(), planned_.end(),
+  std::sort(planned.begin(), planned.end(),
             [](const Block& a, const Block& b) { return a.address < b.address; });
-  copies_.resize(planned_.size() * block_size);
+  runs_.clear();
+  before.resize(planned.size() * block_size);
+  auto old = planned_.begin();
+  for (std::size_t i = 0; i < planned.size(); ++i) {
+    auto& block = planned[i];
+    const bool continues = i > 0 && block.address == planned[i - 1].address + block_size;
+    if (!continues) runs_.push_back(Run{i, i, block.turn});
+    runs_.back().end = i + 1;
+    runs_.back().turn = std::min(runs_.back().turn, block.turn);
+    while (old != planned_.end() && old->address < block.address) ++old;
+    block.is_new = old == planned_.end() || old->address != block.address || !old->is_readable;
+    if (block.is_new) continue;
+    const auto* const from =
+        old_copies.data() + static_cast<std::size_t>(old - planned_.begin()) * block_size;
+    std::memcpy(before.data() + i * block_size, from, block_size);
+  }
+  std::stable_sort(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) { return a.turn < b.turn; });
+  planned_ = std::move(planned);
+  copies_[1 - current_].resize(before.size());
+  copies_[current_] = std::move(before);
+}
+
+std::span<std::byte> Overlay::bytes_of(const Run& run) noexcept {
+  return {copies_[current_].data() + run.begin * block_size, (run.end - run.begin) * block_size};
+}
+
+void Overlay::compare(const Run& run) noexcept {
+  for (std::size_t i = run.begin; i < run.end; ++i) {
+    auto& block = planned_[i];
+    const auto offset = i * block_size;
+    block.has_changed =
+        block.is_new || std::memcmp(copies_[0].data() + offset, copies_[1].data() + offset, block_size) != 0;
+  }
 }
 
 bool Overlay::fetch(std::span<const RemoteRange> first, std::span<const RemoteRange> last) {
-  plan();
-  batch_.assign(first.begin(), first.end());
-  std::vector<std::size_t> first_block_of_run;
-  for (std::size_t i = 0; i < planned_.size(); ++i) {
-    planned_[i].is_readable = true;
-    const std::span bytes{copies_.data() + i * block_size, block_size};
-    if (i > 0 && planned_[i].address == planned_[i - 1].address + block_size) {
-      auto& run = batch_.back().into;
-      run = {run.data(), run.size() + block_size};
-      continue;
-    }
-    first_block_of_run.push_back(i);
-    batch_.push_back(RemoteRange{{planned_[i].address}, bytes});
+  if (must_plan()) {
+    plan();
+  } else {
+    for (auto& block : planned_) block.is_new = false;
   }
-  const auto last_begins = batch_.size();
+  current_ = 1 - current_;
+  batch_.assign(first.begin(), first.end());
+  for (const auto& run : runs_) batch_.push_back({{planned_[run.begin].address}, bytes_of(run)});
   batch_.insert(batch_.end(), last.begin(), last.end());
   memory_.read_batch(batch_, unread_);
   ++sample_;
+  turn_ = 0;
   has_missed_ = false;
   hint_ = 0;
+  for (const auto& run : runs_) compare(run);
   bool have_guards = true;
   for (const auto index : unread_) {
-    if (index < first.size() || index >= last_begins) {
+    if (index < first.size() || index >= first.size() + runs_.size()) {
       have_guards = false;
       continue;
     }
-    const auto begin = first_block_of_run[index - first.size()];
-    const auto count = batch_[index].into.size() / block_size;
-    for (std::size_t i = begin; i < begin + count; ++i) planned_[i].is_readable = false;
+    const auto& run = runs_[index - first.size()];
+    for (std::size_t i = run.begin; i < run.end; ++i) planned_[i].is_readable = false;
   }
   return have_guards;
 }
@@ -55,22 +94,54 @@ const std::byte* Overlay::copy_block(std::uint64_t address) {
   has_missed_ = true;
   std::vector<std::byte> bytes(block_size);
   if (!memory_.read({address}, bytes)) return nullptr;
-  return missed_.insert_or_assign(address, std::move(bytes)).first->second.data();
+  return missed_.insert_or_assign(address, Missed{std::move(bytes), turn_++}).first->second.bytes.data();
+}
+
+std::optional<Overlay::Run> Overlay::find(RemoteAddress from, std::size_t size) noexcept {
+  const auto address = from.value - from.value % block_size;
+  if (hint_ >= planned_.size() || planned_[hint_].address != address) {
+    const auto found =
+        std::lower_bound(planned_.begin(), planned_.end(), address,
+                         [](const Block& block, std::uint64_t at) { return block.address < at; });
+    if (found == planned_.end() || found->address != address) return std::nullopt;
+    hint_ = static_cast<std::size_t>(found - planned_.begin());
+  }
+  const Run run{hint_, hint_ + (from.value - address + size + block_size - 1) / block_size, 0};
+  const bool are_neighbours = run.end <= planned_.size() && planned_[run.end - 1].address - address ==
+                                                                (run.end - 1 - run.begin) * block_size;
+  if (!are_neighbours) return std::nullopt;
+  bool are_readable = true;
+  for (std::size_t i = run.begin; i < run.end; ++i) {
+    planned_[i].last_used = sample_;
+    are_readable = are_readable && planned_[i].is_readable;
+  }
+  return are_readable ? std::optional{run} : std::nullopt;
+}
+
+const std::byte* Overlay::view(RemoteAddress from, std::size_t size) noexcept {
+  const auto run = size == 0 ? std::nullopt : find(from, size);
+  return run ? bytes_of(*run).data() + from.value % block_size : nullptr;
+}
+
+std::size_t Overlay::count_unchanged(RemoteAddress from, std::size_t size) noexcept {
+  const auto run = size == 0 ? std::nullopt : find(from, size);
+  if (!run) return 0;
+  const auto skipped = from.value % block_size;
+  auto block = run->begin;
+  while (block < run->end && !planned_[block].has_changed) ++block;
+  auto count = (block - run->begin) * block_size;
+  if (block < run->end && !planned_[block].is_new) {
+    const auto* const now = copies_[0].data() + block * block_size;
+    const auto* const before = copies_[1].data() + block * block_size;
+    count += static_cast<std::size_t>(std::mismatch(now, now + block_size, before).first - now);
+  }
+  return std::min(count - std::min(count, skipped), size);
 }
 
 const std::byte* Overlay::block_at(std::uint64_t address) {
-  const auto is_before = [](const Block& block, std::uint64_t at) { return block.address < at; };
-  auto found = planned_.begin() + static_cast<std::ptrdiff_t>(std::min(hint_, planned_.size()));
-  if (found == planned_.end() || found->address != address) {
-    found = std::lower_bound(planned_.begin(), planned_.end(), address, is_before);
-  }
-  if (found != planned_.end() && found->address == address) {
-    hint_ = static_cast<std::size_t>(found - planned_.begin());
-    found->last_used = sample_;
-    // A run that failed as a whole may hold readable blocks: they are read alone.
-    if (found->is_readable) return copies_.data() + hint_ * block_size;
-  }
-  if (const auto known = missed_.find(address); known != missed_.end()) return known->second.data();
+  if (const auto* const planned = view({address}, block_size)) return planned;
+  // A run that failed as a whole may hold readable blocks: they are read alone.
+  if (const auto known = missed_.find(address); known != missed_.end()) return known->second.bytes.data();
   return copy_block(address);
 }
 
@@ -78,6 +149,10 @@ Result<void, ReadError> Overlay::read(RemoteAddress from, std::span<std::byte> i
   if (into.size() > most_copied) {
     has_missed_ = true;
     return memory_.read(from, into);
+  }
+  if (const auto* const bytes = view(from, into.size())) {
+    std::memcpy(into.data(), bytes, into.size());
+    return {};
   }
   std::size_t done = 0;
   while (done < into.size()) {

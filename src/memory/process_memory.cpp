@@ -8,12 +8,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
-#include <string>
-#include <string_view>
 
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
+#include "sampler/process/rights.h"
 
 namespace sampler {
 namespace {
@@ -24,40 +22,6 @@ void* as_pointer(RemoteAddress address) {
   return reinterpret_cast<void*>(address.value);  // NOLINT: iovec wants a pointer; it is never followed here
 }
 
-/// Whether the kernel lets us trace any process of our user namespace.
-bool has_ptrace_capability() {
-  constexpr unsigned cap_sys_ptrace = 19;  // linux/capability.h
-  constexpr std::string_view key = "CapEff:\t";
-  const auto status = read_file("/proc/self/status");
-  const auto at = status ? status->find(key) : std::string::npos;
-  if (at == std::string::npos) return false;
-  std::uint64_t capabilities = 0;
-  const char* begin = status->data() + at + key.size();
-  std::from_chars(begin, status->data() + status->size(), capabilities, 16);
-  return ((capabilities >> cap_sys_ptrace) & 1U) != 0;
-}
-
-std::string trace_hint() {
-  if (::geteuid() == 0 && !has_ptrace_capability()) {
-    return "root without CAP_SYS_PTRACE: docker run --cap-add=SYS_PTRACE; Kubernetes: "
-           "securityContext.capabilities.add: [SYS_PTRACE]";
-  }
-  const auto text = read_file("/proc/sys/kernel/yama/ptrace_scope");
-  const char scope = text && !text->empty() ? text->front() : '0';
-  if (scope == '3')
-    return "kernel.yama.ptrace_scope is 3: nobody may trace until a reboot with a lower value";
-  if (has_ptrace_capability()) {
-    return "CAP_SYS_PTRACE is there, so a security module (SELinux, AppArmor) or another user namespace "
-           "forbids it: run from the host's own namespace";
-  }
-  if (scope == '2') return "kernel.yama.ptrace_scope is 2: run as root";
-  if (scope == '1') {
-    return "kernel.yama.ptrace_scope is 1: run as root, or start the program with: sampler -- COMMAND";
-  }
-  return "it belongs to another user or has more rights: run as that user or as root "
-         "(sudo; in a container --cap-add=SYS_PTRACE)";
-}
-
 UniqueFd open_memory(const Process& process) {
   auto mem = open_file(process.proc_path("mem"), O_RDONLY);
   if (mem) return std::move(*mem);
@@ -65,7 +29,7 @@ UniqueFd open_memory(const Process& process) {
   if (mem.error() == EACCES || mem.error() == EPERM) {
     throw Error{ErrorKind::permission,
                 fmt::format("cannot trace process {}: {}", pid, errno_text(mem.error())),
-                trace_hint() + "; see docs/ptrace-and-permissions.md"};
+                trace_hint(own_rights()) + "; see docs/ptrace-and-permissions.md"};
   }
   throw Error{ErrorKind::no_process,
               fmt::format("cannot open the memory of process {}: {}", pid, errno_text(mem.error())),

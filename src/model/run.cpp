@@ -18,6 +18,8 @@ const char* description(TickFailure failure) noexcept {
       return "the interpreter's memory could not be read";
     case TickFailure::no_interpreter:
       return "no initialised Python in the process";
+    case TickFailure::foreign_cpu:
+      return "the thread's CPU is not the sampler's to use (--hold ptrace needs none)";
   }
   return "unknown";
 }

@@ -1,18 +1,16 @@
 #include "sampler/process/process.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <charconv>
-#include <memory>
 
+#include "process/proc_files.h"
+#include "process/root_directory.h"
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
 
@@ -21,33 +19,17 @@ namespace {
 
 constexpr std::uint64_t kernel_thread_flag = 0x00200000;  // PF_KTHREAD, include/linux/sched.h
 
-template <class T>
-std::optional<T> to_number(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end == text.data()) return std::nullopt;
-  return value;
-}
-
-/// The value behind `key` at the start of a line of a status text, without leading white space.
-std::optional<std::string_view> status_value(std::string_view text, std::string_view key) {
-  auto at = text.find(key);
-  while (at != std::string_view::npos && at != 0 && text[at - 1] != '\n') at = text.find(key, at + 1);
-  if (at == std::string_view::npos) return std::nullopt;
-  auto value = text.substr(at + key.size());
-  value = value.substr(0, value.find('\n'));
-  value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
-  return value;
-}
-
-/// Calls `visit(number)` for each entry of a directory that is a number.
-template <class Visit>
-void for_each_number(const std::string& directory, Visit visit) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> entries{::opendir(directory.c_str()), ::closedir};
-  if (!entries) return;
-  while (const dirent* entry = ::readdir(entries.get())) {
-    if (const auto number = to_number<pid_t>(static_cast<const char*>(entry->d_name))) visit(*number);
-  }
+/// Where /proc has other numbers for processes than our system calls, we would read and stop another process
+/// than the one whose files we see.
+void require_own_proc(Pid pid) {
+  const auto self = read_link("/proc/self");
+  if (self && *self == std::to_string(::getpid())) return;
+  throw Error{
+      ErrorKind::permission,
+      fmt::format("cannot trace process {}: /proc is {}", number(pid),
+                  self || ::access("/proc/version", F_OK) == 0 ? "of another PID namespace than sampler"
+                                                               : "not mounted"),
+      "mount it: mount -t proc proc /proc (unshare has the option --mount-proc)"};
 }
 
 }  // namespace
@@ -83,6 +65,7 @@ std::optional<ProcessStat> read_stat(const std::string& pid_or_task) {
 }
 
 Process::Process(Pid pid) : pid_{pid} {
+  require_own_proc(pid);
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, number(pid), 0));
   if (fd >= 0) pidfd_ = UniqueFd{fd};
   // The pidfd comes first: a stat read while it lives is of the same process.
@@ -123,19 +106,22 @@ std::vector<FileMapping> Process::file_mappings() const {
   return text ? parse_maps(*text) : std::vector<FileMapping>{};
 }
 
-Result<UniqueFd, int> Process::open_mapping(const FileMapping& mapping) const {
+Result<OpenedMapping, int> Process::open_mapping(const FileMapping& mapping) const {
   // map_files is the file itself, whatever its name leads to now; it needs CAP_SYS_ADMIN or
   // CAP_CHECKPOINT_RESTORE.
   auto exact =
       open_file(proc_path(fmt::format("map_files/{:x}-{:x}", mapping.start.value, mapping.end.value)),
                 O_RDONLY | O_NONBLOCK);
-  if (exact) return exact;
-  auto named = open_file(proc_path("root") + mapping.path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
-  if (!named) return Failure{named.error()};
-  struct stat facts {};
-  if (::fstat(named->get(), &facts) != 0) return Failure{errno};
-  if (!S_ISREG(facts.st_mode) || facts.st_ino != mapping.inode) return Failure{ENOENT};
-  return named;
+  if (exact) return OpenedMapping{std::move(*exact), false};
+  const auto root = proc_path("root");
+  const auto root_link = read_link(root);
+  auto named =
+      open_below(root, path_below_root(mapping.path, root_link ? *root_link : std::string{}), mapping.inode);
+  if (named) return OpenedMapping{std::move(*named), true};
+  // The program itself has a link of its own, which its name and its root do not matter to.
+  auto program = open_below(proc_path("exe"), {}, mapping.inode);
+  if (program) return OpenedMapping{std::move(*program), false};
+  return Failure{named.error()};
 }
 
 std::optional<Pid> tracer_of(Tid tid) {

@@ -25,6 +25,16 @@ std::string_view read_again(const UniqueFd& file, std::array<char, N>& buffer) {
   return got > 0 ? std::string_view{buffer.data(), static_cast<std::size_t>(got)} : std::string_view{};
 }
 
+/// The number in a text's field, counted from 0; false where there is none.
+bool parse_field(std::string_view text, int field, int& value) {
+  for (; field > 0; --field) {
+    const auto space = text.find(' ');
+    if (space == std::string_view::npos) return false;
+    text.remove_prefix(space + 1);
+  }
+  return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc{};
+}
+
 }  // namespace
 
 std::optional<BlockedCall> parse_blocked_call(std::string_view text) {
@@ -41,6 +51,31 @@ std::optional<BlockedCall> parse_blocked_call(std::string_view text) {
   return call;
 }
 
+std::optional<RemoteAddress> parse_stack_pointer(std::string_view text) {
+  // "..., 0xSTACK_POINTER 0xPROGRAM_COUNTER\n"
+  constexpr std::string_view prefix = " 0x";
+  const auto last = text.rfind(prefix);
+  const auto place = last == std::string_view::npos || last == 0 ? last : text.rfind(prefix, last - 1);
+  if (place == std::string_view::npos || place == last) return std::nullopt;
+  text = text.substr(place + prefix.size(), last - place - prefix.size());
+  RemoteAddress pointer;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pointer.value, 16);
+  return error == std::errc{} && end == text.data() + text.size() ? std::optional{pointer} : std::nullopt;
+}
+
+std::optional<ThreadPlace> parse_place(std::string_view text) {
+  const auto close = text.rfind(") ");  // a name may hold anything
+  if (close == std::string_view::npos || close + 2 >= text.size()) return std::nullopt;
+  text.remove_prefix(close + 2);
+  ThreadPlace place{.state = text.front()};
+  int priority = 0;
+  // Fields 18 and 39 of proc(5); the state is field 3.
+  if (!parse_field(text, 15, priority) || !parse_field(text, 36, place.cpu) || place.cpu < 0)
+    return std::nullopt;
+  place.is_realtime = priority < 0;
+  return place;
+}
+
 ThreadWatch::ThreadWatch(Pid pid, Tid tid)
     : stat_{open_task_file(pid, tid, "stat")},
       schedstat_{open_task_file(pid, tid, "schedstat")},
@@ -54,19 +89,14 @@ std::optional<char> ThreadWatch::state() const {
   return text[close + 2];
 }
 
-std::optional<int> ThreadWatch::last_cpu() const {
-  // Field 39 of proc(5); the state behind the name is field 3.
-  constexpr int fields_behind_state = 36;
+std::optional<ThreadPlace> ThreadWatch::place() const {
   std::array<char, 512> buffer;
-  auto text = read_again(stat_, buffer);
-  text.remove_prefix(std::min(text.rfind(") ") + 2, text.size()));
-  for (int field = 0; field < fields_behind_state; ++field) {
-    text.remove_prefix(std::min(text.find(' '), text.size() - 1) + 1);
-    if (text.empty()) return std::nullopt;
-  }
-  int cpu = 0;
-  if (std::from_chars(text.data(), text.data() + text.size(), cpu).ec != std::errc{}) return std::nullopt;
-  return cpu;
+  return parse_place(read_again(stat_, buffer));
+}
+
+std::optional<int> ThreadWatch::last_cpu() const {
+  const auto there = place();
+  return there ? std::optional{there->cpu} : std::nullopt;
 }
 
 std::optional<Turns> ThreadWatch::turns() const {
@@ -82,6 +112,17 @@ std::optional<Turns> ThreadWatch::turns() const {
   }
   // A thread has had a turn, so with 0 this kernel does not count (delayacct off, no schedstats).
   return rest.ec == std::errc{} && turns.times != 0 ? std::optional{turns} : std::nullopt;
+}
+
+bool ThreadWatch::is_on_cpu() const {
+  // The kernel waits until the thread is off its CPU before it looks at its registers.
+  std::array<char, 256> buffer;
+  return read_again(syscall_, buffer).starts_with("running");
+}
+
+std::optional<RemoteAddress> ThreadWatch::stack_pointer() const {
+  std::array<char, 256> buffer;
+  return parse_stack_pointer(read_again(syscall_, buffer));
 }
 
 std::optional<BlockedCall> ThreadWatch::blocked_call() const {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <ctime>
 
+#include "process/reaping_alarm.h"
 #include "sampler/process/process.h"
 
 namespace sampler {
@@ -32,8 +33,9 @@ int signal_to_deliver(int status) {
 }  // namespace
 
 HeldThread::~HeldThread() {
-  // Fails with ESRCH only where the thread was killed meanwhile; its end is then reported by waitpid.
-  if (tid_ != Tid{}) ::ptrace(PTRACE_DETACH, number(tid_), nullptr, as_data(signal_));
+  if (tid_ == Tid{}) return;
+  // Fails with ESRCH only where the thread was killed meanwhile.
+  if (::ptrace(PTRACE_DETACH, number(tid_), nullptr, as_data(signal_)) != 0) tracer_.expect_end(tid_);
 }
 
 bool HeldThread::cut_short_a_call() const noexcept {
@@ -61,41 +63,87 @@ void Tracer::forget_lost() {
   std::erase_if(pending_, [](Tid tid) { return tracer_of(tid) != Pid{::getpid()}; });
 }
 
-StopAttempt Tracer::hold(Tid tid, std::chrono::microseconds spin) {
+StopAttempt Tracer::interrupt(Tid tid) {
   if (::ptrace(PTRACE_SEIZE, number(tid), nullptr, nullptr) != 0) return StopRefused{errno};
-  if (::ptrace(PTRACE_INTERRUPT, number(tid), nullptr, nullptr) != 0) {
-    // It was killed between the two calls. waitpid reports its end.
-    pending_.push_back(tid);
-    return StopPending{};
-  }
-  const auto give_up = Clock::now() + spin;
-  do {
-    int status = 0;
-    const auto reported = ::waitpid(number(tid), &status, WNOHANG | __WALL);
-    if (reported == number(tid)) {
-      if (WIFSTOPPED(status)) return HeldThread{tid, signal_to_deliver(status)};
-      ended_.push_back(WaitEvent{tid, std::nullopt, status});
-      return StopRefused{ESRCH};
-    }
-  } while (Clock::now() < give_up);
-  pending_.push_back(tid);
+  // This fails where it was killed between the two calls. waitpid reports its end.
+  ::ptrace(PTRACE_INTERRUPT, number(tid), nullptr, nullptr);
   return StopPending{};
 }
 
+void Tracer::interrupt_all(std::span<const Tid> tids, std::vector<StopAttempt>& attempts) {
+  // Also for a single thread: one that we held may have been killed by an exec, and waits for us.
+  ReapingAlarm alarm;
+  for (const auto tid : tids) attempts.push_back(interrupt(tid));
+  for (const auto& report : alarm.stop()) {
+    const auto asked = std::find(tids.begin(), tids.end(), report.tid) - tids.begin();
+    const auto i = static_cast<std::size_t>(asked);
+    if (i < tids.size() && std::holds_alternative<StopPending>(attempts[i])) {
+      decide(report, attempts[i]);
+    } else {
+      kept_.push_back(report);
+    }
+  }
+}
+
+void Tracer::decide(const ThreadReport& report, StopAttempt& attempt) {
+  if (WIFSTOPPED(report.status)) {
+    attempt.emplace<HeldThread>(*this, report.tid, signal_to_deliver(report.status));
+  } else {
+    kept_.push_back(report);
+    attempt = StopRefused{ESRCH};
+  }
+}
+
+bool Tracer::look_for_stop(Tid tid, StopAttempt& attempt) {
+  int status = 0;
+  if (::waitpid(number(tid), &status, WNOHANG | __WALL) != number(tid)) return false;
+  decide({tid, status}, attempt);
+  return true;
+}
+
+std::vector<StopAttempt> Tracer::hold_all(std::span<const Tid> tids, std::chrono::microseconds spin) {
+  std::vector<StopAttempt> attempts;
+  attempts.reserve(tids.size());
+  interrupt_all(tids, attempts);
+  const auto give_up = Clock::now() + spin;
+  bool is_complete = false;
+  do {
+    is_complete = true;
+    for (std::size_t i = 0; i < tids.size(); ++i) {
+      if (!std::holds_alternative<StopPending>(attempts[i])) continue;
+      is_complete = look_for_stop(tids[i], attempts[i]) && is_complete;
+    }
+  } while (!is_complete && Clock::now() < give_up);
+  for (std::size_t i = 0; i < tids.size(); ++i) {
+    if (std::holds_alternative<StopPending>(attempts[i])) pending_.push_back(tids[i]);
+  }
+  return attempts;
+}
+
+StopAttempt Tracer::hold(Tid tid, std::chrono::microseconds spin) {
+  return std::move(hold_all({&tid, 1}, spin).front());
+}
+
+void Tracer::take(const ThreadReport& report, std::vector<WaitEvent>& events) {
+  const auto [tid, status] = report;
+  const bool was_pending = std::erase(pending_, tid) > 0;
+  std::erase(dying_, tid);
+  if (!WIFSTOPPED(status)) {
+    events.push_back(WaitEvent{tid, std::nullopt, status});
+    return;
+  }
+  HeldThread held{*this, tid, signal_to_deliver(status)};
+  if (was_pending) events.push_back(WaitEvent{tid, std::move(held), 0});
+}
+
 std::vector<WaitEvent> Tracer::collect() {
-  auto events = std::exchange(ended_, {});
+  std::vector<WaitEvent> events;
+  for (const auto& report : std::exchange(kept_, {})) take(report, events);
   int status = 0;
   pid_t reported = 0;
-  while ((reported = ::waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
-    const Tid tid{reported};
-    const bool was_pending = std::erase(pending_, tid) > 0;
-    if (!WIFSTOPPED(status)) {
-      events.push_back(WaitEvent{tid, std::nullopt, status});
-      continue;
-    }
-    HeldThread held{tid, signal_to_deliver(status)};
-    if (was_pending) events.push_back(WaitEvent{tid, std::move(held), 0});
-  }
+  while ((reported = ::waitpid(-1, &status, WNOHANG | __WALL)) > 0) take({Tid{reported}, status}, events);
+  // A first thread's number goes to the thread that executes another program: its own end is never told.
+  if (events.empty()) std::erase_if(dying_, [](Tid tid) { return tracer_of(tid) != Pid{::getpid()}; });
   return events;
 }
 

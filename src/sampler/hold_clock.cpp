@@ -6,6 +6,17 @@
 namespace sampler {
 
 void HoldClock::add(std::chrono::nanoseconds held) noexcept {
+  count(held);
+  wall_ += held;
+}
+
+void HoldClock::add(Time start, Time end) noexcept {
+  count(end - start);
+  wall_ += end - std::max(start, last_end_);
+  last_end_ = end;
+}
+
+void HoldClock::count(std::chrono::nanoseconds held) noexcept {
   const double nanoseconds = std::max<double>(1, static_cast<double>(held.count()));
   const auto bucket = static_cast<std::size_t>(std::log2(nanoseconds) * static_cast<double>(steps));
   ++buckets_[std::min(bucket, buckets_.size() - 1)];
@@ -27,7 +38,7 @@ std::chrono::nanoseconds HoldClock::quantile(double share) const noexcept {
 
 HoldTimes HoldClock::times() const noexcept {
   if (count_ == 0) return {};
-  return HoldTimes{count_, quantile(0.5), quantile(0.99), total_};
+  return HoldTimes{count_, quantile(0.5), quantile(0.99), total_, wall_};
 }
 
 }  // namespace sampler

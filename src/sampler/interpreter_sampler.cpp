@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <unordered_set>
 #include <utility>
 
 namespace sampler {
@@ -17,100 +18,369 @@ const PythonThread* find_thread(const std::vector<PythonThread>& threads, Remote
   return found == threads.end() ? nullptr : &*found;
 }
 
+/// The first thread state of each kernel thread; all that no thread can be told for.
+std::vector<PythonThread> one_per_thread(const std::vector<PythonThread>& threads) {
+  std::vector<PythonThread> ones;
+  std::unordered_set<pid_t> seen;
+  for (const auto& thread : threads) {
+    if (thread.tid == Tid{} || seen.insert(number(thread.tid)).second) ones.push_back(thread);
+  }
+  return ones;
+}
+
+/// A subinterpreter's state that nothing tells the thread of: it may run on any. A main interpreter's has not
+/// begun to run.
+bool is_unplaced(const PythonThread& thread) {
+  return thread.tid == Tid{} && thread.interpreter != 0;
+}
+
+/// No GIL changed hands more than once.
+bool are_settled(const std::vector<GilState>& before, const std::vector<GilState>& after) {
+  return std::equal(before.begin(), before.end(), after.begin(), after.end(),
+                    [](const GilState& a, const GilState& b) { return *b.switches - *a.switches <= 1; });
+}
+
+bool count_switches(const std::vector<GilState>& gils) {
+  return std::all_of(gils.begin(), gils.end(), [](const GilState& gil) { return gil.switches.has_value(); });
+}
+
+bool are_ready(const std::vector<GilState>& gils) {
+  return std::all_of(gils.begin(), gils.end(), [](const GilState& gil) { return gil.is_ready; });
+}
+
+bool held_last(const std::vector<GilState>& gils, RemoteAddress state) {
+  return std::any_of(gils.begin(), gils.end(), [&](const GilState& gil) { return gil.last_holder == state; });
+}
+
 }  // namespace
 
-InterpreterSampler::InterpreterSampler(Pid pid, ProcessMemory& memory, const PythonRuntime& runtime,
+InterpreterSampler::InterpreterSampler(const Process& process, ProcessMemory& memory, PythonRuntime runtime,
                                        const SamplingOptions& options, Tracer& tracer, Recording& recording)
-    : pid_{pid},
+    : process_{process},
+      pid_{process.pid()},
       memory_{memory},
-      runtime_{runtime},
+      runtime_{std::move(runtime)},
       options_{options},
       tracer_{tracer},
       recording_{recording},
-      gil_{runtime_},
-      guard_before_{gil_.ranges(words_)},
-      guard_after_{gil_.ranges(words_after_)},
+      numbers_{pid_},
+      gils_{runtime_},
       codes_{runtime_},
-      everyone_{memory} {}
+      everyone_{memory},
+      code_objects_{memory} {
+  if (options_.hold == Hold::preempt) preemptor_.emplace();
+  if (options_.hold == Hold::none) codes_.let_all_wait();
+}
 
 bool InterpreterSampler::tick() {
   codes_.begin_tick();
-  kept_.clear();
+  numbers_.begin_tick();
+  placed_.clear();
   is_idle_ = false;
   auto& ledger = recording_.ledger;
   const auto tick = ledger.open();
+  unconfirmed_.push_back(tick);
   sample(tick);
-  if (!memory_.is_same_program() || (ledger.has_failed(tick) && is_ending())) {
-    ledger.cancel(tick);
+  if (is_idle_) kept_.push_back({});
+  const bool has_failed = ledger.has_failed(tick);
+  if (has_failed && is_ending()) {
+    cancel_unconfirmed();
     return false;
   }
-  if (is_idle_) recording_.add(Sample{pid_, Tid{}, StackId::empty, 1, {}});
-  for (const auto& reading : kept_) emit(reading, 1);
-  ledger.release(tick);
+  return has_failed || must_confirm(Clock::now()) ? confirm() : true;
+}
+
+bool InterpreterSampler::must_confirm(Clock::time_point now) const {
+  return options_.interval >= confirm_interval || now - confirmed_at_ >= confirm_interval;
+}
+
+bool InterpreterSampler::confirm() {
+  if (codes_.must_confirm()) static_cast<void>(code_objects_.fetch({}, {}));
+  const bool are_same = codes_.confirm(code_objects_);
+  if (!memory_.is_same_program()) {
+    cancel_unconfirmed();
+    return false;
+  }
+  confirmed_at_ = Clock::now();
+  for (auto& kept : std::exchange(kept_, {})) {
+    if (!are_same) kept.mark_unreadable(recording_.stacks);
+    emit(kept);
+  }
+  auto& ledger = recording_.ledger;
+  for (const auto tick : std::exchange(unconfirmed_, {})) {
+    if (!are_same) ledger.fail(tick, TickFailure::not_proven);
+    ledger.release(tick);
+  }
   return true;
 }
 
+void InterpreterSampler::cancel_unconfirmed() {
+  for (const auto tick : std::exchange(unconfirmed_, {})) recording_.ledger.cancel(tick);
+  kept_.clear();
+}
+
 void InterpreterSampler::sample(Ledger::TickId tick) {
+  if (options_.hold == Hold::none) return sample_unheld(tick);
   auto failure = TickFailure::unreadable;
   for (int tries = 0; tries < most_tries; ++tries) {
-    auto everyone = read_everyone();
+    const auto bystander = look_at_last_holder();
+    auto everyone = read_everyone(bystander);
     failure = TickFailure::unreadable;
     if (!everyone) continue;
     failure = TickFailure::no_interpreter;
-    if (!everyone->before.is_ready || !everyone->after.is_ready) continue;
+    if (!are_ready(everyone->before) || !are_ready(everyone->after)) continue;
     failure = TickFailure::gil_too_busy;
     forget_ended(everyone->threads);
-    if (!everyone->before.switches || !everyone->after.switches) {
+    if (!gils_.has_gil()) return settle_together(tick, everyone->threads);
+    if (!count_switches(everyone->before) || !count_switches(everyone->after)) {
       return settle_all(tick, everyone->threads, everyone->after);
     }
     // After one switch, only the two threads concerned can have changed anything.
-    if (*everyone->after.switches - *everyone->before.switches <= 1) {
-      return sample_counted(tick, std::move(*everyone));
+    if (are_settled(everyone->before, everyone->after)) {
+      return sample_counted(tick, std::move(*everyone), bystander);
     }
   }
   recording_.ledger.fail(tick, failure);
 }
 
-void InterpreterSampler::sample_counted(Ledger::TickId tick, Reading everyone) {
-  const auto& gil = everyone.after;
-  const auto held_it = [&](const PythonThread& thread) {
-    return thread.state == everyone.before.last_holder || thread.state == gil.last_holder;
-  };
-  // A kernel thread that is inside a subinterpreter has several thread states, and moves between them unseen
-  // by the GIL's words; and a subinterpreter may have a GIL of its own.
+void InterpreterSampler::sample_unheld(Ledger::TickId tick) {
+  std::optional<Reading> best;
+  auto failure = TickFailure::unreadable;
+  for (int tries = 0; tries < most_tries; ++tries) {
+    best.reset();  // the lasting stacks are those of this reading now
+    auto everyone = read_everyone();
+    failure = TickFailure::unreadable;
+    if (!everyone) continue;
+    failure = TickFailure::gil_too_busy;
+    const bool is_counted = count_switches(everyone->before) && count_switches(everyone->after);
+    // Of several switches any thread may have been part; those who did not hold the GIL are to be proven.
+    if (is_counted && !are_settled(everyone->before, everyone->after)) continue;
+    best = std::move(everyone);
+    if (is_whole(*best)) break;
+  }
+  if (!best) return recording_.ledger.fail(tick, failure);
+  forget_ended(best->threads);
+  is_idle_ = options_.report_idle && gils_.has_gil() &&
+             std::all_of(best->after.begin(), best->after.end(),
+                         [](const GilState& gil) { return gil.holder.is_null(); });
+  keep_proven(*best);
+  for (const auto& thread : best->threads) {
+    if (is_unplaced(thread)) keep(tick, thread, {}, settle(thread, false));
+  }
+}
+
+bool InterpreterSampler::is_whole(const Reading& everyone) const {
+  return !everyone_.has_missed() &&
+         std::none_of(everyone.lasting.begin(), everyone.lasting.end(), [](const LastingReading& reading) {
+           return reading.lasting->stack.end() == StackEnd::torn;
+         });
+}
+
+std::optional<InterpreterSampler::Bystander> InterpreterSampler::look_at_last_holder() {
+  if (!last_holder_) return std::nullopt;
+  // The order matters, as in settle_once().
+  const auto turns = watch(last_holder_->tid).turns();
+  const auto state = state_of(last_holder_->tid);
+  if (!turns || !state || *state == 'R' || watch(last_holder_->tid).is_on_cpu()) return std::nullopt;
+  return Bystander{*last_holder_, *turns};
+}
+
+bool InterpreterSampler::stood_by(const Bystander& bystander, const LastingReading& reading) {
+  const auto& [thread, activity, lasting] = reading;
+  if (!(thread == bystander.thread) || activity.holds_gil || lasting->stack.end() == StackEnd::unreadable) {
+    return false;
+  }
+  const auto bounds = c_stack_of(everyone_, thread);
+  const bool is_elsewhere =
+      bounds && !lasting->stack.c_stack().is_null() && !bounds->may_hold(lasting->stack.c_stack());
+  return !is_elsewhere && has_stood_still(thread.tid, bystander.turns);
+}
+
+void InterpreterSampler::sample_counted(Ledger::TickId tick, Reading everyone,
+                                        const std::optional<Bystander>& bystander) {
+  // A kernel thread that is inside several interpreters moves between its thread states, which the GIL's
+  // words do not always show: what one of them could have changed, so could the others.
   std::vector<Tid> movers;
   for (const auto& thread : everyone.threads) {
-    if (held_it(thread) || !thread.is_of_main_interpreter) movers.push_back(thread.tid);
+    if (held_last(everyone.before, thread.state) || held_last(everyone.after, thread.state)) {
+      movers.push_back(thread.tid);
+    }
   }
+  // Which thread changes frames is not told by words that name a state that nobody has, or that any may run.
+  const bool is_untold = has_moving_states() || names_no_thread(everyone.before, everyone.threads) ||
+                         names_no_thread(everyone.after, everyone.threads);
   const auto is_unproven = [&](const PythonThread& thread) {
-    return held_it(thread) || std::find(movers.begin(), movers.end(), thread.tid) != movers.end();
+    return is_untold || is_unplaced(thread) ||
+           std::find(movers.begin(), movers.end(), thread.tid) != movers.end();
   };
   std::vector<PythonThread> unproven;
   std::copy_if(everyone.threads.begin(), everyone.threads.end(), std::back_inserter(unproven), is_unproven);
-  std::copy_if(std::make_move_iterator(everyone.stacks.begin()),
-               std::make_move_iterator(everyone.stacks.end()), std::back_inserter(kept_),
-               [&](const ThreadReading& reading) { return !is_unproven(reading.thread); });
-  settle_all(tick, unproven, gil);
+  last_holder_.reset();
+  if (unproven.size() == 1 && unproven.front().tid != Tid{}) last_holder_ = unproven.front();
+  std::erase_if(everyone.lasting, [&](const LastingReading& reading) {
+    if (!is_unproven(reading.thread)) return false;
+    const bool is_settled = bystander && !is_untold && stood_by(*bystander, reading);
+    if (is_settled) std::erase(unproven, reading.thread);
+    return !is_settled;
+  });
+  std::erase_if(everyone.parts, [&](const auto& reading) { return is_unproven(reading.thread); });
+  keep_proven(everyone);
+  settle_all(tick, unproven, everyone.after);
+}
+
+bool InterpreterSampler::has_moving_states() const {
+  return interpreters_.size() > 1 && runtime_.layout->traits.state_thread == StateThread::untold;
+}
+
+bool InterpreterSampler::names_no_thread(const std::vector<GilState>& gils,
+                                         const std::vector<PythonThread>& threads) const {
+  const auto& traits = runtime_.layout->traits;
+  // From 3.12 on each move between thread states is one of the GIL too.
+  if (traits.gil == GilKind::in_interpreter) return false;
+  return std::any_of(gils.begin(), gils.end(), [&](const GilState& gil) {
+    if (gil.last_holder.is_null()) return false;
+    const auto* holder = find_thread(threads, gil.last_holder);
+    if (holder == nullptr) return !gil.holder.is_null();
+    return holder->interpreter != 0 && traits.state_thread != StateThread::named;
+  });
+}
+
+void InterpreterSampler::keep_proven(Reading& reading) {
+  for (const auto& [thread, activity, lasting] : reading.lasting) {
+    auto& stack = lasting->stack;
+    kept_.push_back({thread, activity, stack.decode(*runtime_.layout, recording_.stacks), stack.end()});
+  }
+  auto& parts = reading.parts;
+  while (!parts.empty()) {
+    const auto thread = parts.front().thread;
+    const auto activity = parts.front().activity;
+    std::vector<InterpreterStack> its;
+    std::erase_if(parts, [&](ThreadReading& part) {
+      const bool is_its = part.thread.tid == thread.tid && (thread.tid != Tid{} || part.thread == thread);
+      if (is_its) its.push_back({part.thread.interpreter, std::move(part.stack)});
+      return is_its;
+    });
+    keep(thread, activity, join_stacks(std::move(its)));
+  }
+}
+
+void InterpreterSampler::keep(const PythonThread& thread, const ThreadActivity& activity,
+                              const RawStack& stack) {
+  kept_.push_back({thread, activity, decode_stack(stack, *runtime_.layout, recording_.stacks), stack.end});
 }
 
 void InterpreterSampler::settle_all(Ledger::TickId tick, const std::vector<PythonThread>& threads,
-                                    const GilState& gil) {
-  is_idle_ = options_.report_idle && gil.holder.is_null();
-  for (const auto& thread : threads) {
-    const auto activity = activity_of(thread, gil);
+                                    const std::vector<GilState>& gils) {
+  is_idle_ = options_.report_idle &&
+             std::all_of(gils.begin(), gils.end(), [](const GilState& gil) { return gil.holder.is_null(); });
+  const bool is_untold = names_no_thread(gils, threads);
+  const auto holds = [&](Tid tid) {
+    // Somebody has the GIL, and the words do not tell who: whoever runs may.
+    if (is_untold && gils.front().holder != RemoteAddress{} && state_of(tid) == 'R') return true;
+    return std::any_of(threads.begin(), threads.end(), [&](const PythonThread& thread) {
+      return thread.tid == tid && is_holder(gils, thread.state);
+    });
+  };
+  // With several interpreters all of a thread's states are settled with one. With one interpreter a thread
+  // that starts another has two for a while: the other's names its maker until the other runs (up to 3.11).
+  auto ones = interpreters_.size() < 2 ? threads : one_per_thread(threads);
+  // What no thread turns out to run comes last.
+  std::stable_partition(ones.begin(), ones.end(),
+                        [](const PythonThread& thread) { return !is_unplaced(thread); });
+  for (const auto& thread : ones) {
+    auto activity = activity_of(thread, gils);
+    activity.holds_gil = activity.holds_gil || holds(thread.tid);
     if (is_wanted(activity)) keep(tick, thread, activity, settle(thread, activity.holds_gil));
   }
 }
 
+void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<PythonThread>& threads) {
+  std::vector<Subject> running;
+  std::vector<Subject> blocked;
+  is_idle_ = options_.report_idle && std::none_of(threads.begin(), threads.end(), [&](const auto& thread) {
+               return is_attached(thread.state);
+             });
+  for (const auto& thread : one_per_thread(threads)) {
+    auto activity = activity_of(thread, {});
+    // What holding the GIL is elsewhere: it runs Python now.
+    activity.holds_gil = std::any_of(threads.begin(), threads.end(), [&](const PythonThread& other) {
+      return other.tid == thread.tid && is_attached(other.state);
+    });
+    if (!is_wanted(activity)) continue;
+    if (thread.tid == Tid{}) {
+      const bool is_empty = walk_frames(everyone_, runtime_, codes_, thread.state).frames.empty();
+      if (!is_empty) keep(tick, thread, activity, RawStack{{}, StackEnd::unreadable, {}});
+      continue;
+    }
+    // The order matters, as in settle_once().
+    const auto turns = watch(thread.tid).turns();
+    const auto state = state_of(thread.tid);
+    if (!state) continue;
+    if (*state == 'R') {
+      if (may_join(tick, thread, activity))
+        running.push_back({thread, activity, {}, TickFailure::not_proven});
+      continue;
+    }
+    const bool is_off_cpu = !watch(thread.tid).is_on_cpu();
+    blocked.push_back({thread, activity, is_off_cpu ? turns : std::nullopt, TickFailure::not_proven});
+    if (auto stack = read(thread)) blocked.back().settled = std::move(*stack);
+  }
+  read_together(running);
+  for (auto& [thread, activity, turns, settled] : blocked) {
+    if (!has_stood_still(thread.tid, turns)) settled = TickFailure::not_proven;
+  }
+  std::move(blocked.begin(), blocked.end(), std::back_inserter(running));
+  for (auto& [thread, activity, turns, settled] : running) {
+    const bool is_open = std::holds_alternative<TickFailure>(settled) &&
+                         std::get<TickFailure>(settled) == TickFailure::not_proven;
+    keep(tick, thread, activity, is_open ? settle(thread, true) : std::move(settled));
+  }
+}
+
+bool InterpreterSampler::may_join(Ledger::TickId tick, const PythonThread& thread,
+                                  const ThreadActivity& activity) {
+  if (tracer_.is_pending(thread.tid)) {
+    keep(tick, thread, activity, StopPending{});
+    return false;
+  }
+  foresee(thread);
+  if (spin_for(thread.tid) != 0us) return true;
+  // It shares our CPU, and cannot stop while we wait for the others.
+  auto attempt = tracer_.hold(thread.tid, 0us);
+  if (std::holds_alternative<HeldThread>(attempt)) return true;
+  keep(tick, thread, activity, unheld(attempt));
+  return false;
+}
+
+void InterpreterSampler::read_together(std::vector<Subject>& running) {
+  std::vector<Tid> tids;
+  for (const auto& subject : running) tids.push_back(subject.thread.tid);
+  const auto start = Clock::now();
+  const auto attempts = tracer_.hold_all(tids);
+  for (std::size_t i = 0; i < running.size(); ++i) {
+    if (std::holds_alternative<HeldThread>(attempts[i])) {
+      if (auto stack = read(running[i].thread)) running[i].settled = std::move(*stack);
+    } else {
+      running[i].settled = unheld(attempts[i]);
+    }
+  }
+  for (const auto& attempt : attempts) {
+    if (const auto* held = std::get_if<HeldThread>(&attempt)) {
+      if (held->cut_short_a_call()) recording_.count_interrupted_call();
+      recording_.held.add(start, Clock::now());
+    }
+  }
+}  // all run again here
+
 void InterpreterSampler::keep(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity,
                               Settled settled) {
   if (auto* stack = std::get_if<RawStack>(&settled)) {
-    kept_.push_back({thread, activity, std::move(*stack)});
+    keep(thread, activity, *stack);
     return;
   }
   if (const auto* failure = std::get_if<TickFailure>(&settled)) {
     recording_.ledger.fail(tick, *failure);
-    kept_.push_back({thread, activity, RawStack{{}, StackEnd::unreadable}});
+    keep(thread, activity, RawStack{{}, StackEnd::unreadable, {}});
     return;
   }
   if (!std::holds_alternative<StopPending>(settled))
@@ -123,18 +393,23 @@ void InterpreterSampler::keep(Ledger::TickId tick, const PythonThread& thread, c
 }
 
 InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
-  // A subinterpreter's state may run on another kernel thread than the one that made it and that it names, so
-  // nothing that we know of that thread proves its stack.
-  if (!thread.is_of_main_interpreter) return RawStack{{}, StackEnd::unreadable};
+  // Where nobody knows which thread runs a state, nothing proves its stack; unless it has none.
+  if (is_unplaced(thread)) {
+    const auto stack = walk_frames(everyone_, runtime_, codes_, thread.state);
+    const bool runs_nothing = stack.frames.empty() && stack.end == StackEnd::complete;
+    const bool is_placed = std::find(placed_.begin(), placed_.end(), thread.state) != placed_.end();
+    return runs_nothing || is_placed ? Settled{Gone{}} : RawStack{{}, StackEnd::unreadable, {}};
+  }
   Settled result = TickFailure::not_proven;
   for (int tries = 0; tries < most_tries; ++tries) {
     if (tries > 0) {
       const auto again = read_everyone();
       if (!again) continue;
       // Its state may be gone with the thread, and its memory another's.
-      if (std::find(again->threads.begin(), again->threads.end(), thread) == again->threads.end())
-        return Gone{};
-      holds_gil = again->after.holder == thread.state;
+      if (!is_listed(again->threads, thread)) return Gone{};
+      holds_gil = std::any_of(again->threads.begin(), again->threads.end(), [&](const PythonThread& other) {
+        return other.tid == thread.tid && is_holder(again->after, other.state);
+      });
     }
     // A thread that runs without the GIL mostly is about to take it or to block: it is stopped only where it
     // goes on so.
@@ -156,30 +431,79 @@ InterpreterSampler::Settled InterpreterSampler::settle_once(const PythonThread& 
   const auto turns = watch(thread.tid).turns();
   const auto state = state_of(thread.tid);
   if (!state) return Gone{};
-  if (*state == 'R') return may_stop ? settle_by_stop(thread) : TickFailure::not_proven;
+  if (*state == 'R') {
+    if (!may_stop) return TickFailure::not_proven;
+    return preemptor_ ? settle_by_preemption(thread) : settle_by_stop(thread);
+  }
+  // On its way to sleep it says so already, and may find that it need not.
+  if (watch(thread.tid).is_on_cpu()) return TickFailure::not_proven;
   auto stack = read(thread);
+  const bool stood_still = has_stood_still(thread.tid, turns);
+  if (stack && may_stop && !is_run_by(thread, *stack)) return TickFailure::not_proven;
+  return stack && stood_still ? Settled{std::move(*stack)} : TickFailure::not_proven;
+}
+
+bool InterpreterSampler::has_stood_still(Tid tid, const std::optional<Turns>& before) {
   // It may have been on its way to block, and been woken before it was off its CPU: then it runs on without a
   // new turn.
-  const bool stood_still = turns && state_of(thread.tid) != 'R' && watch(thread.tid).turns() == turns;
-  return stack && stood_still ? Settled{std::move(*stack)} : TickFailure::not_proven;
+  return before && state_of(tid) != 'R' && watch(tid).turns() == before;
+}
+
+bool InterpreterSampler::is_run_by(const PythonThread& thread, const RawStack& stack) {
+  if (!stack.c_stack.is_null() || interpreters_.size() > 1) return true;  // looked at by read()
+  auto& overlay = copy_of(thread).overlay;
+  const auto bounds = c_stack_of(overlay, thread);
+  return bounds && runs_on(copy_c_stack(memory_, bounds->pointer, bounds->pthread), thread.state, stack);
 }
 
 InterpreterSampler::Settled InterpreterSampler::settle_by_stop(const PythonThread& thread) {
   if (tracer_.is_pending(thread.tid)) return StopPending{};
-  // Read while it runs, its stack is worth nothing, but tells the blocks to copy at once while the thread is
-  // held.
-  static_cast<void>(read(thread));
-  const bool shares_our_cpu = watch(thread.tid).last_cpu() == ::sched_getcpu();
+  foresee(thread);
+  const auto spin = spin_for(thread.tid);
   const auto start = Clock::now();
-  auto attempt = tracer_.hold(thread.tid, shares_our_cpu ? 0us : Tracer::spin_limit);
-  if (std::holds_alternative<StopPending>(attempt)) return StopPending{};
-  if (const auto* refused = std::get_if<StopRefused>(&attempt)) {
-    if (refused->code == ESRCH) return Gone{};
-    return TickFailure::already_traced;
-  }
+  auto attempt = tracer_.hold(thread.tid, spin);
+  if (!std::holds_alternative<HeldThread>(attempt)) return unheld(attempt);
   auto stack = read_held(thread, std::move(std::get<HeldThread>(attempt)));
   recording_.held.add(Clock::now() - start);
   return stack ? Settled{std::move(*stack)} : TickFailure::not_proven;
+}
+
+InterpreterSampler::Settled InterpreterSampler::settle_by_preemption(const PythonThread& thread) {
+  foresee(thread);
+  const auto& its = watch(thread.tid);
+  const auto place = its.place();
+  if (!place) return Gone{};
+  const auto start = Clock::now();
+  Preemption visit{*preemptor_, its, *place};
+  switch (visit.arrival()) {
+    case Arrival::there:
+      break;
+    case Arrival::ended:
+      return Gone{};
+    case Arrival::moved:
+      recording_.count_proof(false);
+      return TickFailure::not_proven;
+    case Arrival::not_ours:
+    case Arrival::uncounted:
+      return TickFailure::foreign_cpu;
+  }
+  auto stack = read(thread);
+  const bool stood_still = visit.stood_still();
+  visit.leave();
+  recording_.held.add(start, Clock::now());
+  recording_.count_proof(stood_still);
+  return stack && stood_still ? Settled{std::move(*stack)} : TickFailure::not_proven;
+}
+
+InterpreterSampler::Settled InterpreterSampler::unheld(const StopAttempt& attempt) {
+  const auto* refused = std::get_if<StopRefused>(&attempt);
+  if (refused == nullptr) return StopPending{};
+  if (refused->code == ESRCH) return Gone{};
+  return TickFailure::already_traced;
+}
+
+std::chrono::microseconds InterpreterSampler::spin_for(Tid tid) {
+  return watch(tid).last_cpu() == ::sched_getcpu() ? 0us : Tracer::spin_limit;
 }
 
 std::optional<RawStack> InterpreterSampler::read_held(const PythonThread& thread, HeldThread held) {
@@ -190,46 +514,175 @@ std::optional<RawStack> InterpreterSampler::read_held(const PythonThread& thread
 
 std::optional<RawStack> InterpreterSampler::read(const PythonThread& thread) {
   codes_.begin_reading();
-  auto& overlay = overlay_of(thread);
+  auto& copy = copy_of(thread);
+  copy.read_at = Clock::now();
+  auto& overlay = copy.overlay;
   static_cast<void>(overlay.fetch({}, {}));
+  // A new interpreter goes to the list's head: this thread may be inside it.
+  const auto head = read_as<RemoteAddress>(overlay, runtime_.interpreters_head);
+  if (!head || interpreters_.empty() || *head != interpreters_.front().state) return std::nullopt;
   // The thread may have given up its state since it was listed, and another may have got the memory.
-  if (thread_number(overlay, runtime_, thread.state) != thread.tid) return std::nullopt;
-  return walk_frames(overlay, runtime_, codes_, thread.state);
+  const bool is_single = interpreters_.size() < 2;
+  if (is_single && names_another(overlay, thread)) return std::nullopt;
+  const auto bounds = c_stack_of(overlay, thread);
+  auto parts = is_single
+                   ? std::vector<InterpreterStack>{{0, walk_frames(overlay, runtime_, codes_, thread.state)}}
+                   : read_parts(overlay, thread, bounds);
+  // A state may be run by another thread than it names (PyEval_RestoreThread): then this one's standing still
+  // proves nothing.
+  const bool is_elsewhere = std::any_of(parts.begin(), parts.end(), [&](const InterpreterStack& part) {
+    return bounds && !part.stack.frames.empty() && !part.stack.c_stack.is_null() &&
+           !bounds->may_hold(part.stack.c_stack);
+  });
+  if (is_elsewhere) return std::nullopt;
+  return is_single ? std::move(parts.front().stack) : join_stacks(std::move(parts));
 }
 
-std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone() {
+bool InterpreterSampler::names_another(Overlay& overlay, const PythonThread& thread) {
+  return numbers_.ours(InnerTid{number(thread_number(overlay, runtime_, thread.state))}) != thread.tid;
+}
+
+std::optional<CStackBounds> InterpreterSampler::c_stack_of(Overlay& overlay, const PythonThread& thread) {
+  const auto pointer = watch(thread.tid).stack_pointer();
+  const auto pthread = pthread_of(overlay, thread);
+  if (!pointer || !pthread) return std::nullopt;
+  return CStackBounds{*pointer, *pthread};
+}
+
+std::optional<RemoteAddress> InterpreterSampler::pthread_of(Overlay& overlay, const PythonThread& thread) {
+  // The state of a subinterpreter may name another thread.
+  const auto own = std::find_if(threads_.begin(), threads_.end(), [&](const PythonThread& other) {
+    return other.tid == thread.tid && other.interpreter == 0;
+  });
+  const auto state = own == threads_.end() ? thread.state : own->state;
+  const auto pthread = read_as<RemoteAddress>(overlay, state + runtime_.layout->thread.thread_id.offset);
+  return pthread ? std::optional{*pthread} : std::nullopt;
+}
+
+std::vector<InterpreterStack> InterpreterSampler::read_parts(Overlay& overlay, const PythonThread& thread,
+                                                             const std::optional<CStackBounds>& bounds) {
+  const bool by_cframe = runtime_.layout->traits.state_thread == StateThread::by_cframe;
+  const auto is_its = [&](const PythonThread& other) {
+    if (other.interpreter == 0 || !by_cframe || !bounds) {
+      return other.tid == thread.tid && (other.interpreter != 0 || !names_another(overlay, other));
+    }
+    const auto cframe = cframe_of(overlay, *runtime_.layout, other.state);
+    return cframe && (other.tid == thread.tid || bounds->may_hold(*cframe));
+  };
+  auto fresh = list_new_threads(overlay, runtime_, interpreters_, threads_);
+  for (auto& other : fresh) other.tid = numbers_.ours(InnerTid{number(other.tid)});
+  std::vector<InterpreterStack> parts;
+  for (const auto* const threads : {&std::as_const(threads_), &std::as_const(fresh)}) {
+    for (const auto& other : *threads) {
+      if (!is_its(other)) continue;
+      parts.push_back({other.interpreter, walk_frames(overlay, runtime_, codes_, other.state)});
+    }
+  }
+  if (has_moving_states() && bounds) add_moving_states(overlay, *bounds, parts);
+  return parts;
+}
+
+void InterpreterSampler::add_moving_states(Overlay& overlay, const CStackBounds& bounds,
+                                           std::vector<InterpreterStack>& parts) {
+  std::vector<std::byte> c_stack;
+  for (const auto& moving : threads_) {
+    if (!is_unplaced(moving)) continue;
+    auto stack = walk_frames(overlay, runtime_, codes_, moving.state);
+    if (stack.frames.empty()) continue;
+    if (c_stack.empty()) c_stack = copy_c_stack(memory_, bounds.pointer, bounds.pthread);
+    if (!runs_on(c_stack, moving.state, stack)) continue;
+    placed_.push_back(moving.state);
+    parts.push_back({moving.interpreter, std::move(stack)});
+  }
+}
+
+ThreadList InterpreterSampler::list(Overlay& overlay) {
+  auto list = list_threads(overlay, runtime_);
+  for (auto& thread : list.threads) thread.tid = numbers_.ours(InnerTid{number(thread.tid)});
+  return list;
+}
+
+bool InterpreterSampler::is_listed(const std::vector<PythonThread>& threads,
+                                   const PythonThread& thread) const {
+  return std::any_of(threads.begin(), threads.end(), [&](const PythonThread& other) {
+    return interpreters_.size() < 2 ? other == thread : other.tid == thread.tid;
+  });
+}
+
+bool InterpreterSampler::knows(const std::vector<Interpreter>& interpreters) {
+  if (interpreters != interpreters_) codes_.forget_versions();
+  interpreters_ = interpreters;
+  std::vector<RemoteAddress> structs;
+  for (const auto& interpreter : interpreters) {
+    if (!interpreter.gil.is_null()) structs.push_back(interpreter.gil);
+  }
+  return !gils_.guard(structs);
+}
+
+std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone(
+    const std::optional<Bystander>& bystander) {
   codes_.begin_reading();
-  if (!everyone_.fetch(guard_before_, guard_after_)) return std::nullopt;
+  if (!everyone_.fetch(gils_.before(), gils_.after())) {
+    // A subinterpreter may have ended, and its GIL with it.
+    gils_.guard({});
+    return std::nullopt;
+  }
   Reading reading;
-  reading.before = gil_.decode(words_);
-  auto list = list_threads(everyone_, runtime_);
-  if (list.is_damaged) return std::nullopt;
-  reading.threads = std::move(list.threads);
+  reading.before = gils_.state_before();
+  auto all = list(everyone_);
+  if (all.is_damaged) return std::nullopt;
+  if (!knows(all.interpreters)) return std::nullopt;
+  threads_ = all.threads;
+  reading.threads = std::move(all.threads);
+  const bool are_counted = gils_.has_gil() && count_switches(reading.before);
   for (const auto& thread : reading.threads) {
     // Who held the GIL last is not proven by its words: the caller settles that thread by itself.
-    if (!reading.before.switches || thread.state == reading.before.last_holder) continue;
+    const bool may_run = !are_counted || held_last(reading.before, thread.state);
+    const bool is_settled_later =
+        may_run && options_.hold != Hold::none && !(bystander && bystander->thread == thread);
+    if (is_unplaced(thread) || is_settled_later) continue;
     const auto activity = activity_of(thread, reading.before);
     if (!is_wanted(activity)) continue;
-    reading.stacks.push_back({thread, activity, walk_frames(everyone_, runtime_, codes_, thread.state)});
+    if (interpreters_.size() < 2) {
+      reading.lasting.push_back({thread, activity, &walk_lasting(thread)});
+    } else {
+      reading.parts.push_back({thread, activity, walk_frames(everyone_, runtime_, codes_, thread.state)});
+    }
   }
   if (everyone_.has_missed()) {
-    memory_.read_batch(guard_after_, unread_);
+    memory_.read_batch(gils_.after(), unread_);
     if (!unread_.empty()) return std::nullopt;
   }
-  reading.after = gil_.decode(words_after_);
+  reading.after = gils_.state_after();
   return reading;
 }
 
-ThreadActivity InterpreterSampler::activity_of(const PythonThread& thread, const GilState& gil) {
+InterpreterSampler::LastingStack& InterpreterSampler::walk_lasting(const PythonThread& thread) {
+  auto& lasting = lasting_[thread.state.value];
+  if (lasting.sample + 1 != everyone_.sample()) lasting.stack.forget();
+  lasting.stack.walk(everyone_, runtime_, codes_, thread.state,
+                     options_.hold == Hold::none ? Motion::possible : Motion::none);
+  lasting.sample = everyone_.sample();
+  return lasting;
+}
+
+ThreadActivity InterpreterSampler::activity_of(const PythonThread& thread,
+                                               const std::vector<GilState>& gils) {
   ThreadActivity activity;
-  activity.holds_gil = thread.state == gil.holder;
+  activity.holds_gil = is_holder(gils, thread.state);
   const bool is_filter = options_.mode == Mode::active || options_.mode == Mode::cpu;
   if (!is_filter && !options_.report_activity) return activity;
   activity.on_cpu = state_of(thread.tid) == 'R';
   if (activity.on_cpu || activity.holds_gil) return activity;
   const auto call = watch(thread.tid).blocked_call();
-  activity.waits_for_gil = call && gil_.is_wait_for_gil(*call, words_);
+  activity.waits_for_gil = call && gils_.is_wait_for_gil(*call);
   return activity;
+}
+
+bool InterpreterSampler::is_attached(RemoteAddress state) {
+  constexpr std::int32_t attached = 1;  // _Py_THREAD_ATTACHED
+  const auto value = read_as<std::int32_t>(everyone_, state + runtime_.layout->thread.attachment.offset);
+  return value && *value == attached;
 }
 
 bool InterpreterSampler::is_wanted(const ThreadActivity& activity) const {
@@ -264,13 +717,16 @@ bool InterpreterSampler::waits_for(Tid tid) const noexcept {
 void InterpreterSampler::stop_came(Tid tid, HeldThread held) {
   const auto pending = take_pending(tid);
   codes_.begin_tick();
-  std::vector<RawStack> stacks;
+  std::vector<std::optional<RawStack>> stacks;
   const auto start = Clock::now();
   {
     const auto still = std::move(held);
     for (const auto& thread_state : pending) {
-      // Without a stack, the thread has given up its state: it runs no Python there any more.
-      stacks.push_back(read(thread_state.thread).value_or(RawStack{}));
+      stacks.push_back(read(thread_state.thread));
+      // A thread that has given up its state runs no Python there any more.
+      const bool is_gone =
+          !stacks.back() && names_another(copy_of(thread_state.thread).overlay, thread_state.thread);
+      if (is_gone) stacks.back() = RawStack{};
     }
     if (still.cut_short_a_call()) recording_.count_interrupted_call();
   }
@@ -287,6 +743,7 @@ void InterpreterSampler::thread_ended(Tid tid) {
 }
 
 void InterpreterSampler::abandon() {
+  cancel_unconfirmed();
   for (const auto& pending : pending_) {
     for (const auto& waiting : pending.ticks) recording_.ledger.cancel(waiting.tick);
   }
@@ -294,6 +751,7 @@ void InterpreterSampler::abandon() {
 }
 
 void InterpreterSampler::give_up(Clock::time_point now) {
+  if (!unconfirmed_.empty() && must_confirm(now)) static_cast<void>(confirm());
   const auto has_waited = [&](const Waiting& waiting) { return now - waiting.since >= longest_wait; };
   for (auto& pending : pending_) {
     const auto last = std::find_if_not(pending.ticks.begin(), pending.ticks.end(), has_waited);
@@ -324,7 +782,9 @@ void InterpreterSampler::settle_waiting(const PendingStop& pending, const std::v
     for (const auto& waiting : ticks) recording_.ledger.cancel(waiting.tick);
     return;
   }
-  emit({pending.thread, pending.activity, stack.value_or(RawStack{{}, StackEnd::unreadable})}, ticks.size());
+  const auto found = stack.value_or(RawStack{{}, StackEnd::unreadable, {}});
+  emit({pending.thread, pending.activity, decode_stack(found, *runtime_.layout, recording_.stacks), found.end,
+        ticks.size()});
   for (const auto& waiting : ticks) {
     if (!stack) recording_.ledger.fail(waiting.tick, TickFailure::stop_timed_out);
     recording_.ledger.release(waiting.tick);
@@ -340,13 +800,13 @@ std::optional<InterpreterSampler::Clock::time_point> InterpreterSampler::next_gi
   return next;
 }
 
-void InterpreterSampler::emit(const ThreadReading& reading, std::uint64_t count) {
-  const auto& [thread, activity, stack] = reading;
-  if (stack.frames.empty() && stack.end == StackEnd::complete) return;  // it runs no Python
-  if (stack.end == StackEnd::too_deep) recording_.count_too_deep(count);
-  if (stack.end == StackEnd::unreadable) recording_.count_unreadable(count);
-  const auto id = decode_stack(stack, *runtime_.layout, recording_.stacks);
-  recording_.add(Sample{pid_, thread.tid, id, count, activity});
+void InterpreterSampler::emit(const Kept& kept) {
+  const bool is_of_nobody = kept.thread.state.is_null();
+  if (kept.stack == StackId::empty && !is_of_nobody) return;  // it runs no Python
+  if (kept.end == StackEnd::too_deep) recording_.count_too_deep(kept.count);
+  if (kept.end == StackEnd::unreadable) recording_.count_unreadable(kept.count);
+  if (kept.end == StackEnd::torn) recording_.count_torn(kept.count);
+  recording_.add(Sample{pid_, kept.thread.tid, kept.stack, kept.count, kept.activity});
 }
 
 bool InterpreterSampler::is_ending() {
@@ -365,16 +825,22 @@ std::optional<char> InterpreterSampler::state_of(Tid tid) {
   return watch(tid).state();
 }
 
-Overlay& InterpreterSampler::overlay_of(const PythonThread& thread) {
-  auto& overlay = overlays_[thread.state.value];
-  if (!overlay) overlay = std::make_unique<Overlay>(memory_, 0);
-  return *overlay;
+InterpreterSampler::ThreadCopy& InterpreterSampler::copy_of(const PythonThread& thread) {
+  return copies_.try_emplace(thread.state.value, memory_).first->second;
+}
+
+void InterpreterSampler::foresee(const PythonThread& thread) {
+  constexpr auto moment = 2ms;
+  if (Clock::now() - copy_of(thread).read_at > moment) static_cast<void>(read(thread));
 }
 
 void InterpreterSampler::forget_ended(const std::vector<PythonThread>& threads) {
   const auto most = 2 * threads.size() + 64;
-  if (overlays_.size() > most) {
-    std::erase_if(overlays_,
+  if (copies_.size() > most) {
+    std::erase_if(copies_, [&](const auto& entry) { return find_thread(threads, {entry.first}) == nullptr; });
+  }
+  if (lasting_.size() > most) {
+    std::erase_if(lasting_,
                   [&](const auto& entry) { return find_thread(threads, {entry.first}) == nullptr; });
   }
   if (watches_.size() > most) {

@@ -1,5 +1,7 @@
 #include "sampler/sampler/recording.h"
 
+#include <algorithm>
+
 namespace sampler {
 
 void Recording::begin(const RunInfo& info) {
@@ -8,8 +10,13 @@ void Recording::begin(const RunInfo& info) {
 
 void Recording::add(const Sample& sample) {
   summary_.samples += sample.count;
-  if (sample.tid != Tid{}) threads_.emplace(sample.pid, sample.tid);
+  if (sample.tid != Tid{}) threads_.insert(sample.tid);
   for (auto* sink : sinks_) sink->add(sample);
+}
+
+void Recording::note_widened(std::chrono::nanoseconds interval, std::uint64_t left_out) noexcept {
+  summary_.left_out += left_out;
+  summary_.widest_interval = std::max(summary_.widest_interval, interval);
 }
 
 RunSummary Recording::summary(std::chrono::nanoseconds elapsed) const {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <ctime>
 
 namespace sampler {
 namespace {
@@ -31,6 +32,12 @@ timespec to_timespec(std::chrono::nanoseconds duration) {
   return {static_cast<time_t>(seconds.count()), static_cast<long>((duration - seconds).count())};
 }
 
+std::chrono::nanoseconds cpu_time() {
+  timespec used{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return std::chrono::seconds{used.tv_sec} + std::chrono::nanoseconds{used.tv_nsec};
+}
+
 }  // namespace
 
 void Sampler::run(const Callbacks& callbacks) {
@@ -41,6 +48,7 @@ void Sampler::run(const Callbacks& callbacks) {
   ::setpriority(PRIO_PROCESS, 0, -20);
   raise_file_limit();
   start_ = Clock::now();
+  const auto cpu_before = cpu_time();
   next_checkpoint_ = start_ + checkpoint_interval;
   next_progress_ = start_ + progress_interval;
   for (;;) {
@@ -52,6 +60,7 @@ void Sampler::run(const Callbacks& callbacks) {
     if (!tracer_.has_pending()) call_back(callbacks, Clock::now());
   }
   end_ = Clock::now();
+  cpu_ = cpu_time() - cpu_before;
   drain();
 }
 
@@ -179,7 +188,9 @@ void Sampler::call_back(const Callbacks& callbacks, Clock::time_point now) {
 }
 
 RunSummary Sampler::summary() const {
-  return recording_.summary(end_ - start_);
+  auto summary = recording_.summary(end_ - start_);
+  summary.cpu = cpu_;
+  return summary;
 }
 
 }  // namespace sampler

@@ -9,6 +9,7 @@
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
 #include "sampler/cpython/runtime_locator.h"
+#include "sampler/process/thread_numbers.h"
 
 namespace sampler {
 namespace {
@@ -70,6 +71,25 @@ void refuse_if_traced(const Process& process) {
               "a thread can have one tracer only: detach it or wait for its end"};
 }
 
+Error not_ready(const Process& process, RemoteMemory& memory, const PythonRuntime& runtime) {
+  const auto text =
+      fmt::format("process {} has Python {}, ", number(process.pid()), to_string(runtime.layout->version));
+  if (is_finalizing(memory, runtime)) {
+    return Error{ErrorKind::not_python, text + "which is ending and runs no more of the program",
+                 "nothing is left to sample; if it does not end, gdb -p shows where it hangs"};
+  }
+  return Error{ErrorKind::not_python, text + "which has not been initialised",
+               "it is starting, or a program that only may run Python; try again in a moment"};
+}
+
+/// Why threads of this Python cannot be held so.
+std::optional<Error> refused_hold(const PythonRuntime& runtime, Hold hold) {
+  if (hold != Hold::preempt || runtime.layout->traits.gil != GilKind::none) return std::nullopt;
+  return Error{ErrorKind::usage,
+               "--hold preempt keeps one thread at a time from running, and without a GIL all do",
+               "use --hold ptrace, or --hold none"};
+}
+
 }  // namespace
 
 Target::Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& catalog, Tracer& tracer,
@@ -80,17 +100,18 @@ Target::Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& cat
       tracer_{tracer},
       recording_{recording},
       memory_{std::make_unique<ProcessMemory>(process_)} {
-  refuse_if_traced(process_);
+  if (options_.hold == Hold::ptrace) refuse_if_traced(process_);
 }
 
 void Target::require_interpreter() {
   const auto deadline = Clock::now() + 1s;
   for (;;) {
     if (!runtime_) {
-      auto located = locate_runtime(process_, catalog_);
+      auto located = locate_runtime(process_, *memory_, catalog_);
       if (!located && !process_.is_alive()) throw ended(process_);
       if (!located) throw with_children(located.error(), process_);
       runtime_ = *located;
+      if (const auto refusal = refused_hold(*runtime_, options_.hold)) throw Error{*refusal};
     }
     if (is_initialised(*memory_, *runtime_)) {
       was_python_ = true;
@@ -102,10 +123,7 @@ void Target::require_interpreter() {
     const timespec pause{0, 1'000'000};
     ::nanosleep(&pause, nullptr);
   }
-  throw Error{ErrorKind::not_python,
-              fmt::format("process {} has Python {} but no initialised interpreter", number(process_.pid()),
-                          to_string(runtime_->layout->version)),
-              "it is starting or ending; try again in a moment"};
+  throw with_children(not_ready(process_, *memory_, *runtime_), process_);
 }
 
 std::optional<PythonVersion> Target::version() const {
@@ -124,9 +142,13 @@ bool Target::search() {
     }
   }
   if (!runtime_) {
-    const auto located = locate_runtime(process_, catalog_);
+    const auto located = locate_runtime(process_, *memory_, catalog_);
     if (!located) {
       last_error_ = located.error();
+      return false;
+    }
+    if (const auto refusal = refused_hold(*located, options_.hold)) {
+      last_error_ = *refusal;
       return false;
     }
     runtime_ = *located;
@@ -136,11 +158,15 @@ bool Target::search() {
 
 void Target::begin(Clock::time_point now) {
   runtime_->tid_offset = find_tid_offset(process_);
-  interpreter_ = std::make_unique<InterpreterSampler>(process_.pid(), *memory_, *runtime_, options_, tracer_,
-                                                      recording_);
+  const auto status = read_file(process_.proc_path("status"));
+  const auto numbers = status ? parse_namespace_numbers(*status) : std::nullopt;
+  runtime_->main_thread = Tid{numbers ? number(numbers->inner) : number(process_.pid())};
+  interpreter_ =
+      std::make_unique<InterpreterSampler>(process_, *memory_, *runtime_, options_, tracer_, recording_);
   was_python_ = true;
   if (pacer_) return;  // a run that goes on after an exec keeps its schedule
   pacer_.emplace(now, options_.interval, options_.duration, std::random_device{}());
+  governor_.emplace(options_.max_overhead, options_.interval, now);
   const auto directory = read_link(process_.proc_path("cwd"));
   recording_.begin(
       RunInfo{process_.pid(), runtime_->layout->version, directory ? *directory : std::string{}});
@@ -148,9 +174,20 @@ void Target::begin(Clock::time_point now) {
 
 bool Target::stop_came(Tid tid, HeldThread& held) {
   if (!interpreter_ || !interpreter_->waits_for(tid)) return false;
+  const auto before = recording_.held.wall();
   interpreter_->stop_came(tid, std::move(held));
+  governor_->add(recording_.held.wall() - before);
   rest_end_ = Clock::now() + rest;
   return true;
+}
+
+bool Target::tick() {
+  const auto start = Clock::now();
+  const auto before = recording_.held.wall();
+  const bool is_same_program = interpreter_->tick();
+  governor_->add(recording_.held.wall() - before);
+  pacer_->set_interval(governor_->after_tick(start, Clock::now()));
+  return is_same_program;
 }
 
 bool Target::waits_for_stop() const {
@@ -183,9 +220,12 @@ void Target::work(Clock::time_point now) {
     if (is_lost_ || (!interpreter_ && !process_.is_alive())) is_done_ = true;
   }
   if (!pacer_) return;
+  const auto interval = pacer_->interval();
   const auto due = pacer_->advance(now);
   recording_.ledger.add_late(due.late);
-  if (due.is_due && interpreter_ && !interpreter_->tick()) {
+  const bool is_slowed_down = options_.interval == 0ns && interval > 0ns;
+  if (due.left_out > 0 || is_slowed_down) recording_.note_widened(interval, due.left_out);
+  if (due.is_due && interpreter_ && !tick()) {
     lose();
     search_end_ = now + longest_search;
     is_done_ = !process_.is_alive();

@@ -9,6 +9,6 @@ find_program(SAMPLER_TEST_PYTHON python3 HINTS /usr/bin REQUIRED)
 foreach(name layouts line_tables)
   add_test(NAME integration.${name} COMMAND ${SAMPLER_TEST_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/test_${name}.py)
   set_tests_properties(integration.${name} PROPERTIES
-    LABELS integration TIMEOUT 300
+    LABELS integration TIMEOUT 600
     ENVIRONMENT "SAMPLER_LINE_TABLE_PROBE=$<TARGET_FILE:line_table_probe>;PYTHONDONTWRITEBYTECODE=1")
 endforeach()

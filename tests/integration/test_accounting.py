@@ -18,7 +18,7 @@ class Accounting:
                                (("-s", "0"), 1), ((), 100)):
             with self.subTest(options=options):
                 run = harness.run_sampler(self, "-p", target.pid, *options)
-                self.assertEqual(run.summary.asked, ticks, str(run))
+                self.assertEqual(run.summary.asked + run.summary.left_out, ticks, str(run))
                 harness.assert_accounts(self, run)
 
     def test_every_tick_gives_a_sample_of_every_thread(self):
@@ -36,6 +36,27 @@ class Accounting:
                 run = harness.run_sampler(self, "-p", target.pid, "-s", "1", *options)
                 harness.assert_accounts(self, run)
                 self.assertLess(run.elapsed, 1.6)
+
+    def test_a_limit_on_the_overhead_leaves_out_ticks_and_says_so(self):
+        target = self.start("spin", "spin")
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "1", "--hz", "10000", "--max-overhead", "0.1")
+        harness.assert_accounts(self, run)
+        self.assertGreater(run.summary.left_out, 0, str(run))
+        self.assertEqual(run.summary.asked + run.summary.left_out, 10000, str(run))
+        self.assertIn("over 0.1 % of the time (--max-overhead 0: no limit)", run.errors)
+        self.assertLess(run.elapsed, 1.6)
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "1", "--hz", "max", "--max-overhead", "0.1")
+        harness.assert_accounts(self, run)
+        self.assertIn("not as fast as it goes, the interval up to", run.errors)
+
+    def test_without_a_limit_no_tick_is_left_out(self):
+        run = harness.run_sampler(self, "-p", self.start("spin").pid, "-s", "1", "--hz", "10000", *harness.UNLIMITED)
+        harness.assert_accounts(self, run)
+        self.assertEqual(run.summary.asked, 10000, str(run))
+
+    def test_an_idle_target_needs_no_limit(self):
+        run = harness.run_sampler(self, "-p", self.start("sleep").pid, "-s", "1", "--hz", "1000", "--max-overhead", "0.01")
+        self.assertEqual(run.summary.asked, 1000, str(run))
 
     def test_the_same_target_gives_the_same_bytes(self):
         target = self.start("sleep", "sleep")

@@ -23,6 +23,8 @@ class Churn:
         names = [bare(name) for name, _, _ in frames]
         mine = [index for index, (_, file, _) in enumerate(frames) if os.path.basename(file) == "churn.py"]
         here = [names[index] for index in mine]
+        if names[:2] == ["<module>", "ready"]:  # it has told us, and is not back yet
+            return None
         if names[0] == "<module>":
             return None if here[:2] == ["<module>", "%s_threads" % roots] and not set(here) & set(CHAIN) else "main"
         if "serve" in here:
@@ -40,7 +42,7 @@ class Churn:
         target = harness.Target(self, self.interpreter, "churn.py", kind, *arguments)
         before = target.ask("count")
         samples = seen = marked = 0
-        for options in (("--hz", "1000", "-s", "1.5"), ("--hz", "max", "-s", "1.5")):
+        for options in (harness.UNLIMITED + ("--hz", "1000", "-s", "1.5"), harness.AT_FULL_SPEED + ("-s", "1.5")):
             run = harness.run_sampler(self, "-p", target.pid, "--full-paths", *options, timeout=20)
             harness.assert_accounts(self, run)
             self.assertGreater(run.summary.taken, 0.5 * run.summary.asked, str(run))
@@ -66,6 +68,15 @@ class Churn:
 
     def test_threads_of_c(self):
         self.churn("native", harness.build_library(self, "churn.c"))
+
+    def test_a_thread_that_starts_threads_is_in_every_tick(self):
+        target = harness.Target(self, self.interpreter, "starting.py")
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "2", "--hz", "500", "--full-paths", *harness.UNLIMITED)
+        harness.assert_accounts(self, run)
+        of_main = sum(stack.count for stack in run.folded if "starting.py" in harness.split_frame(stack.frames[0])[1])
+        marked = sum(stack.count for stack in run.folded if harness.is_marked(stack))
+        self.assertGreaterEqual(of_main + marked, run.summary.taken, str(run))
+        self.assertGreaterEqual(of_main, 0.9 * run.summary.taken, str(run))
 
 
 if __name__ == "__main__":

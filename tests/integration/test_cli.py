@@ -1,5 +1,4 @@
 """The command line: mistakes get one line, a cure and their exit status; the rest does what it says."""
-import glob
 import os
 import re
 import shutil
@@ -9,8 +8,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
-
-NOBODY = 65534
+import pythons  # noqa: E402
+import strangers  # noqa: E402
 
 
 class Case:
@@ -32,16 +31,11 @@ class Case:
         self.assertLess(run.elapsed, 1.5)
         return run
 
-    def scratch_for_everybody(self):
-        path = harness.scratch(self)
-        os.chmod(path, 0o755)
-        return path
-
-    def sampler_for_everybody(self):
-        path = os.path.join(self.scratch_for_everybody(), "sampler")
-        shutil.copy(harness.sampler_binary(), path)
-        os.chmod(path, 0o755)
-        return path
+    def assert_not_attached(self, status, pid, arguments=(), **options):
+        """Refused, and the doctor is named for more."""
+        run = self.assert_refused(status, "-p", pid, *arguments, **options)
+        self.assertTrue(run.errors.endswith("; sampler doctor -p %d tells more\n" % pid), run.errors)
+        return run
 
 
 @harness.on_newest
@@ -49,55 +43,47 @@ class Refusals(Case):
     def test_no_such_process(self):
         gone = subprocess.Popen(["true"])
         gone.wait()
-        self.assert_refused(harness.NO_PROCESS, "-p", gone.pid, words=[gone.pid])
+        self.assert_not_attached(harness.NO_PROCESS, gone.pid, words=[gone.pid])
 
     def test_a_zombie(self):
-        zombie = self.start("true")
-        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
-        self.assert_refused(harness.NO_PROCESS, "-p", zombie.pid, words=[zombie.pid, "zombie"])
+        zombie = strangers.start_zombie(self)
+        self.assert_not_attached(harness.NO_PROCESS, zombie.pid, words=[zombie.pid, "zombie"])
 
     def test_a_kernel_thread(self):
         if not os.path.exists("/proc/2/comm") or os.path.exists("/proc/2/exe"):
             self.skipTest("process 2 is no kernel thread here (a PID namespace)")
-        self.assert_refused(harness.NOT_PYTHON, "-p", 2, words=["kernel thread"])
+        self.assert_not_attached(harness.NOT_PYTHON, 2, words=["kernel thread"])
 
     def test_a_program_that_is_no_python(self):
         other = self.start("sleep", "100")
-        self.assert_refused(harness.NOT_PYTHON, "-p", other.pid, words=[other.pid, "sleep"])
+        self.assert_not_attached(harness.NOT_PYTHON, other.pid, words=[other.pid, "sleep"])
+        self.assert_not_attached(harness.NOT_PYTHON, other.pid, arguments=["--dump"], words=[other.pid, "sleep"])
 
     def test_a_shell_names_its_python_child(self):
-        shell = subprocess.Popen(
-            ["sh", "-c", '"$0" "$1" sleep; true', self.interpreter.executable,
-             os.path.join(harness.TARGETS, "single.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.addCleanup(harness.end, shell)
-        harness.LineReader(shell.stdout.fileno(), "the shell's child").line()
-        with open("/proc/%d/task/%d/children" % (shell.pid, shell.pid)) as file:
-            child = int(file.read())
-        self.addCleanup(harness.end_stranger, child)
-        self.assert_refused(harness.NOT_PYTHON, "-p", shell.pid, words=[shell.pid, child])
+        shell, child = strangers.start_launcher(self, self.interpreter)
+        self.assert_not_attached(harness.NOT_PYTHON, shell.pid, words=[shell.pid, child])
 
     def test_a_python_that_is_not_known_yet(self):
-        found = glob.glob(os.path.expanduser("~/.pyenv/versions/3.13*/bin/python"))
-        if not found:
-            self.skipTest("no Python 3.13 here")
-        target = harness.Target(self, harness.Interpreter(found[0], (3, 13), False), "idle.py")
-        self.assert_refused(harness.UNSUPPORTED, "-p", target.pid, words=["3.13", "3.12"])
+        python, _ = strangers.start_unknown_python(self)
+        self.assert_not_attached(harness.UNSUPPORTED, python.pid, words=[strangers.UNKNOWN_VERSION, "3.12"])
 
     def test_a_target_that_strace_traces(self):
         target = self.idle("spin")
-        tracer = self.start("strace", "-f", "-o", "/dev/null", "-p", str(target.pid), stderr=subprocess.DEVNULL)
-        harness.wait_until(lambda: all(status["TracerPid"] == str(tracer.pid)
-                                       for status in harness.tasks(target.pid).values()), 10, "strace traces")
-        self.assert_refused(harness.TRACED, "-p", target.pid, words=[tracer.pid, "strace"])
+        tracer = strangers.start_tracer(self, target)
+        self.assert_not_attached(harness.TRACED, target.pid, words=[tracer.pid, "strace"])
 
     def test_a_process_of_another_user(self):
         self.assertEqual(os.geteuid(), 0, "this test runs as root")
         target = self.idle()
-        run = self.assert_refused(
-            harness.PERMISSION, "-p", target.pid, words=[target.pid], cwd="/",
-            program=["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups",
-                     "--bounding-set=-all", "--inh-caps=-all", self.sampler_for_everybody()])
+        run = self.assert_not_attached(
+            harness.PERMISSION, target.pid, words=[target.pid], cwd="/",
+            program=strangers.as_nobody(strangers.sampler_for_everybody(self)))
         self.assertRegex(run.errors, r"root|sudo|CAP_SYS_PTRACE")
+
+    def test_a_run_without_a_stack(self):
+        target = self.idle()
+        run = self.assert_not_attached(harness.NO_STACK, target.pid, arguments=["-s", "0.1", "-g", "-q"])
+        self.assertIn("no thread held the GIL", run.errors)
 
     def test_an_output_that_cannot_be_written(self):
         target = self.idle("spin")
@@ -143,11 +129,82 @@ class Refusals(Case):
             with self.subTest(arguments=arguments):
                 self.assert_refused(harness.USAGE, *arguments, words=[word])
 
-
     def test_a_command_beside_a_process_is_a_failure_of_our_own(self):
         for marker in ("-t", "--"):
             with self.subTest(marker=marker):
                 self.assert_refused(125, "-p", self.idle().pid, marker, "true", words=["-p", marker])
+
+
+@harness.on_newest
+class LayoutDirectory(Case):
+    """--layout-dir: layouts from outside the program."""
+
+    def setUp(self):
+        self.directory = harness.scratch(self)
+
+    def text_of(self, version):
+        with open(pythons.layout_file(version)) as file:
+            return file.read()
+
+    def write(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def commands(self, pid):
+        return (["-p", pid], ["record", "-p", pid], ["dump", "-p", pid], ["doctor", "-p", pid], ["doctor"])
+
+    def test_a_broken_file_is_named_with_its_line(self):
+        good = self.text_of("3.12")
+        lines = good.splitlines(keepends=True)
+        number = next(i for i, line in enumerate(lines) if line.startswith("frame.previous"))
+        pid = self.idle().pid
+        for line, place, word in (
+                ("frame.prevoius 8\n", number + 1, "'frame.prevoius' is unknown"),
+                ("", len(lines) - 1, "'frame.previous' is missing"),
+                ("frame.previous 999999999\n", number + 1, "'999999999'"),
+                ("frame.previous 70\n", number + 1, "outside its struct"),
+                ("frame.previous 8\nframe.previous 8\n", number + 2, "'frame.previous' is already in line")):
+            path = self.write("3.12.layout", "".join(lines[:number] + [line] + lines[number + 1:]))
+            for command in self.commands(pid):
+                with self.subTest(word=word, command=command):
+                    self.assert_refused(harness.USAGE, *command, "--layout-dir", self.directory,
+                                        words=["%s:%d:" % (path, place), word])
+
+    def test_a_directory_that_is_not_there(self):
+        missing = os.path.join(self.directory, "missing")
+        for command in self.commands(self.idle().pid):
+            with self.subTest(command=command):
+                self.assert_refused(harness.USAGE, *command, "--layout-dir", missing, words=[missing, "--layout-dir"])
+
+    def test_a_mistake_leaves_the_output_alone(self):
+        self.write("x.layout", "nonsense\n")
+        output = os.path.join(harness.scratch(self), "out.samp")
+        self.assert_refused(harness.USAGE, "-p", self.idle().pid, "-o", output, "--layout-dir", self.directory,
+                            words=["x.layout:1:"])
+        self.assertEqual(os.listdir(os.path.dirname(output)), [])
+
+    def test_with_a_command_a_mistake_is_a_failure_of_our_own(self):
+        self.write("x.layout", "nonsense\n")
+        self.assert_refused(125, "--layout-dir", self.directory, "--", "true", words=["x.layout:1:"])
+
+    def test_a_layout_of_the_directory_is_used(self):
+        version = pythons.ask(self.interpreter.executable).version
+        pid = self.idle("spin").pid
+        self.write("own.layout", self.text_of(version))
+        run = harness.run_sampler(self, "-p", pid, "-s", "0.2", "--layout-dir", self.directory)
+        self.assertGreater(run.total, 0)
+        # With the layout of another Python in its place nothing can be found where it says.
+        self.write("own.layout", self.text_of("3.6").replace("3.6", version))
+        run = harness.run_sampler(self, "-p", pid, "-s", "0.2", "--layout-dir", self.directory, expect=None)
+        self.assertNotEqual(run.status, harness.OK, str(run))
+
+    def test_a_new_version_can_be_added(self):
+        python, _ = strangers.start_unknown_python(self)
+        self.write("new.layout", self.text_of("3.12").replace("3.12", strangers.UNKNOWN_VERSION))
+        run = harness.run_sampler(self, "-p", python.pid, "--layout-dir", self.directory, expect=harness.NOT_PYTHON)
+        self.assertIn("has Python %s" % strangers.UNKNOWN_VERSION, run.errors)
 
 
 @harness.on_newest

@@ -45,8 +45,10 @@ class Idle:
             with self.subTest(options=options):
                 run, counts = self.counts(target, *options)
                 self.assertEqual(sorted(counts), ["spin1", "spin2"], str(run))
+                # With musl nothing tells that a thread waits for the GIL: its futex is not in the GIL's lock.
+                least = 0.9 if not self.interpreter.musl else 0.3
                 for name in ("spin1", "spin2"):
-                    self.assertGreaterEqual(counts[name], 0.9 * run.summary.taken, str(counts))
+                    self.assertGreaterEqual(counts[name], least * run.summary.taken, str(counts))
 
     def test_cpu_keeps_what_runs(self):
         target = self.start("spin", "sleep")
@@ -60,7 +62,9 @@ class Idle:
             with self.subTest(options=options):
                 run, counts = self.counts(target, *options)
                 self.assertLessEqual(set(counts), {"spin1", "spin2"}, str(run))
-                self.assertLessEqual(run.total, run.summary.asked - run.summary.late, "one holder a tick at most")
+                # Free-threaded, both run at once: that is what stands for holding the GIL.
+                most = 2 if self.interpreter.free_threaded else 1
+                self.assertLessEqual(run.total, most * (run.summary.asked - run.summary.late), "holders a tick")
                 # 2.7 lets go of its GIL every 100 instructions, and it stays free until the next one wakes up.
                 least = 0.9 if self.interpreter.version > (3, 0) else 0.4
                 self.assertGreaterEqual(run.total, least * run.summary.taken, str(counts))

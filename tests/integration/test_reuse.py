@@ -38,7 +38,7 @@ class Reuse:
         target = harness.Target(self, self.interpreter, "reuse.py")
         samples = made = marked = 0
         while samples < SAMPLES:
-            run = harness.run_sampler(self, "-p", target.pid, "-s", "2", "--hz", "max", "--full-paths")
+            run = harness.run_sampler(self, "-p", target.pid, "-s", "2", *harness.AT_FULL_SPEED, "--full-paths")
             harness.assert_accounts(self, run)
             made += sum(self.check(stack) for stack in run.folded)
             samples += run.total
@@ -47,6 +47,20 @@ class Reuse:
             self.id(), samples, made, marked), file=sys.stderr)
         self.assertGreater(made, SAMPLES // 20)
         self.assertLessEqual(marked, 0.01 * samples)
+
+    def test_code_that_comes_back_to_its_address(self):
+        target = harness.Target(self, self.interpreter, "alternating.py")
+        seen = {"AAAA": 0, "BBBB": 0}
+        for options in (("--hz", "2000") + harness.UNLIMITED, harness.AT_FULL_SPEED):
+            run = harness.run_sampler(self, "-p", target.pid, "-s", "2", "--full-paths", *options)
+            harness.assert_accounts(self, run)
+            for stack in run.folded:
+                files = [harness.split_frame(frame)[1] for frame in stack.frames]
+                for made, wrong in (("AAAA", "in_b"), ("BBBB", "in_a")):
+                    if made in files:
+                        self.assertNotIn(wrong, stack.names, repr(stack))
+                        seen[made] += stack.count
+        self.assertGreater(min(seen.values()), 100, str(seen))
 
 
 if __name__ == "__main__":

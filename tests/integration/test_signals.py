@@ -41,7 +41,7 @@ class Signals:
 
     def test_each_signal_is_handled_at_full_speed(self):
         target = harness.Target(self, self.interpreter, "signals.py", *[int(kind) for kind in KINDS])
-        sampler = self.sampled(target, "--hz", "max")
+        sampler = self.sampled(target, *harness.AT_FULL_SPEED)
         self.hand_over(target, KINDS)
         self.finish(sampler, target)
 

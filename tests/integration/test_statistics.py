@@ -36,7 +36,12 @@ class Statistics:
             self.assertLessEqual(abs(counts[name] / samples - share), 5 * sigma, name)
 
     def test_shares_of_a_mixed_workload(self):
-        self.assert_shares(harness.Target(self, self.interpreter, "shares.py", "mix"), "-s", "4", "--hz", "1000")
+        self.assert_shares(harness.Target(self, self.interpreter, "shares.py", "mix"), "-s", "4", "--hz", "1000",
+                           *harness.UNLIMITED)
+
+    def test_shares_of_a_mixed_workload_with_an_interval_that_was_widened(self):
+        self.assert_shares(harness.Target(self, self.interpreter, "shares.py", "mix"), "-s", "3", "--hz", "10000",
+                           "--max-overhead", "1")
 
     def test_shares_of_a_workload_whose_period_is_the_interval(self):
         self.assert_shares(harness.Target(self, self.interpreter, "shares.py", "periodic", 10),

@@ -1,7 +1,7 @@
 """What every integration test needs: interpreters, targets, runs of the sampler and readers of what it prints.
 
 Environment: SAMPLER_BINARY (the program), SAMPLER_PYTHONS (colon separated executables; unset: those found),
-SAMPLER_REQUIRED_PYTHONS (space separated versions that must be among them).
+SAMPLER_REQUIRED_PYTHONS (space separated versions that must be among them), SAMPLER_CACHE (see pythons.py).
 """
 import json
 import os
@@ -20,8 +20,9 @@ import pythons  # noqa: E402
 
 ROOT = pythons.ROOT
 TARGETS = os.path.join(ROOT, "tests", "targets")
-SUPPORTED = ("2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12")
-MARKS = ("<too deep>", "<unreadable>")
+SUPPORTED = ("2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.13t", "3.14", "3.14t",
+             "3.15", "3.15t")
+MARKS = ("<too deep>", "<unreadable>", "<torn>")
 
 OK, USAGE, NO_PROCESS, PERMISSION, NOT_PYTHON, UNSUPPORTED, TRACED, OUTPUT, NO_STACK = 0, 2, 3, 4, 5, 6, 7, 8, 9
 
@@ -31,25 +32,24 @@ OK, USAGE, NO_PROCESS, PERMISSION, NOT_PYTHON, UNSUPPORTED, TRACED, OUTPUT, NO_S
 class Interpreter:
     """A Python that targets run on."""
 
-    def __init__(self, executable, version, system):
-        self.executable = executable
-        self.version = version  # (3, 12)
-        self.name = "%d.%d" % version + ("-system" if system else "")
+    def __init__(self, python):
+        self.executable = python.executable
+        self.name = python.name  # 3.12, 3.14t, 3.13-musl
+        self.names = python.names
+        self.version = tuple(int(part) for part in python.version.rstrip("t").split("."))  # (3, 12)
+        self.free_threaded = python.free_threaded
+        self.musl = python.musl
 
     def __repr__(self):
         return self.executable
 
 
 def _probe(executable):
-    code = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
-        answer = subprocess.run([executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                stdin=subprocess.DEVNULL, timeout=30, check=True).stdout.decode().strip()
+        python = pythons.ask(executable)
     except (OSError, subprocess.SubprocessError):
         return None
-    if answer not in SUPPORTED:
-        return None
-    return Interpreter(executable, tuple(int(part) for part in answer.split(".")), executable.startswith("/usr/"))
+    return Interpreter(python) if python.version in SUPPORTED else None
 
 
 def python_library(interpreter):
@@ -67,8 +67,8 @@ def find_interpreters():
 
 
 def missing_versions(interpreters):
-    """The versions that SAMPLER_REQUIRED_PYTHONS names and nobody has."""
-    return pythons.missing_versions({"%d.%d" % interpreter.version for interpreter in interpreters})
+    """What SAMPLER_REQUIRED_PYTHONS names and nobody is."""
+    return pythons.missing_versions({name for interpreter in interpreters for name in interpreter.names})
 
 
 _interpreters = None
@@ -82,7 +82,15 @@ def interpreters():
 
 
 def newest():
-    return interpreters()[-1]
+    """The newest with a GIL, where there is one."""
+    return ([interpreter for interpreter in interpreters() if not interpreter.free_threaded] or interpreters())[-1]
+
+
+def old_and_new():
+    """The oldest, the newest and the newest free-threaded one."""
+    free_threaded = [interpreter for interpreter in interpreters() if interpreter.free_threaded]
+    chosen = {interpreters()[0], newest(), *free_threaded[-1:]}
+    return [interpreter for interpreter in interpreters() if interpreter in chosen]
 
 
 def _class_per_interpreter(cls, chosen):
@@ -100,13 +108,12 @@ def on_every_interpreter(cls):
 
 
 def on_old_and_new(cls):
-    """Makes one test case of the class for the oldest and one for the newest interpreter found."""
-    found = interpreters()
-    return _class_per_interpreter(cls, found[:1] + (found[-1:] if len(found) > 1 else []))
+    """Makes one test case of the class for each of old_and_new()."""
+    return _class_per_interpreter(cls, old_and_new() if interpreters() else [])
 
 
 def on_newest(cls):
-    return _class_per_interpreter(cls, interpreters()[-1:])
+    return _class_per_interpreter(cls, [newest()] if interpreters() else [])
 
 
 def main():
@@ -307,6 +314,11 @@ def sampler_binary():
     return os.environ.get("SAMPLER_BINARY", os.path.join(ROOT, "build", "release", "sampler"))
 
 
+# As many ticks as there can be, however much they slow the target down.
+UNLIMITED = ("--max-overhead", "0")
+AT_FULL_SPEED = ("--hz", "max") + UNLIMITED
+
+
 class Run:
     """What a finished sampler left behind."""
 
@@ -401,9 +413,10 @@ def scratch(test):
 
 
 def build_library(test, source):
-    """Compiles C source from tests/targets into a shared library and returns its path."""
+    """Compiles C source from tests/targets into a shared library for the test's interpreter and returns its path."""
+    compiler = "musl-gcc" if test.interpreter.musl else os.environ.get("CC", "cc")
     path = os.path.join(scratch(test), os.path.splitext(source)[0] + ".so")
-    subprocess.run([os.environ.get("CC", "cc"), "-O1", "-shared", "-fPIC", "-pthread", "-o", path,
+    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-pthread", "-o", path,
                     os.path.join(TARGETS, source)], check=True, stdin=subprocess.DEVNULL, timeout=60)
     return path
 
@@ -521,6 +534,8 @@ class Summary:
         self.text = errors
         self.asked, self.taken, self.late, self.failed = (int(number) for number in ticks.groups())
         self.samples, self.threads = (int(number) for number in samples.groups())
+        left_out = re.search(r"(?m)^ +(\d+) more left out\b", errors)
+        self.left_out = int(left_out.group(1)) if left_out else 0
         self.failures = {why: int(count) for count, why in re.findall(r"(?m)^ +(\d+) failed: (.+)$", errors)}
 
     def __str__(self):
@@ -562,6 +577,13 @@ def long_runs():
 
 
 if __name__ == "__main__":
-    # For the build: one "name executable" per line, oldest first.
+    # For the build: one "name groups executable" per line, oldest first; the groups are separated by commas.
     for each in interpreters():
-        print(each.name, each.executable)
+        groups = ["EVERY"]
+        if each in old_and_new():
+            groups.append("OLD_AND_NEW")
+        if each is newest():
+            groups.append("NEWEST")
+        if each.version >= (3, 8):  # has a module for them
+            groups.append("WITH_SUBINTERPRETERS")
+        print(each.name, ",".join(groups), each.executable)

@@ -1,7 +1,8 @@
-"""Which Pythons the tests of layouts and line tables run over; any version, supported or not.
+"""Which Pythons the tests run over; any version, supported or not.
 
-Environment: SAMPLER_PYTHONS (colon separated executables; unset: those of pyenv and /usr/bin/python3) and
-SAMPLER_REQUIRED_PYTHONS (space separated versions that must be among those compared).
+Environment: SAMPLER_PYTHONS (colon separated executables; unset: those of pyenv, /usr/bin/python3 and what
+tools/pythons made), SAMPLER_CACHE (where it made them) and SAMPLER_REQUIRED_PYTHONS (space separated versions or names
+that must be among them, such as 2.7, 3.14t or 3.13-musl).
 """
 import collections
 import glob
@@ -10,9 +11,40 @@ import subprocess
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-Python = collections.namedtuple("Python", "executable version include")
 
-_QUESTION = "import sys, sysconfig; print('%d.%d' % sys.version_info[:2]); print(sysconfig.get_paths()['include'])"
+class Python(collections.namedtuple("Python", "executable name version free_threaded musl include")):
+    """An executable and what it says of itself; version is 3.14, or 3.14t where it is free-threaded."""
+
+    @property
+    def names(self):
+        """What it can be required as. What is required of glibc is not had with musl."""
+        return {self.name} if self.musl else {self.name, self.version}
+
+
+_QUESTION = """
+import sys, sysconfig
+print('%d.%d' % sys.version_info[:2])
+print(1 if sysconfig.get_config_var('Py_GIL_DISABLED') else 0)
+print(1 if 'musl' in str(sysconfig.get_config_var('SOABI')) else 0)
+print(sysconfig.get_paths()['include'])
+"""
+
+
+def cache():
+    """The directory of what tools/pythons makes."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.environ.get("SAMPLER_CACHE") or os.path.join(base, "sampler")
+
+
+def made():
+    """{executable: name} of what tools/pythons made; a .made file is a recipe and lines "name executable"."""
+    found = {}
+    for path in sorted(glob.glob(os.path.join(glob.escape(cache()), "*", ".made"))):
+        with open(path) as file:
+            for line in file.read().splitlines()[1:]:
+                name, executable = line.split(" ", 1)
+                found[executable] = name
+    return found
 
 
 def candidates():
@@ -20,24 +52,30 @@ def candidates():
     given = os.environ.get("SAMPLER_PYTHONS")
     if given:
         return [part for part in given.split(":") if part]
-    return sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/*/bin/python"))) + ["/usr/bin/python3"]
+    return sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/*/bin/python"))) + ["/usr/bin/python3"] + sorted(made())
 
 
-def _ask(executable):
-    answer = subprocess.run([executable, "-c", _QUESTION], stdout=subprocess.PIPE, check=True, timeout=60)
-    version, include = answer.stdout.decode().splitlines()
-    return Python(executable, version, include)
+def ask(executable):
+    """The Python that this executable is."""
+    answer = subprocess.run([executable, "-c", _QUESTION], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True,
+                            timeout=60)
+    version, free_threaded, musl, include = answer.stdout.decode().splitlines()
+    free_threaded, musl = free_threaded == "1", musl == "1"
+    version += "t" if free_threaded else ""
+    name = made().get(executable) or "%s%s%s" % (
+        version, "-musl" if musl else "", "-system" if executable.startswith("/usr/") else "")
+    return Python(executable, name, version, free_threaded, musl, include)
 
 
 def found_pythons():
     """Every candidate that exists; one that exists and does not run is an error."""
-    return [_ask(executable) for executable in candidates() if os.path.exists(executable)]
+    return [ask(executable) for executable in candidates() if os.path.exists(executable)]
 
 
 def layout_file(version):
     return os.path.join(ROOT, "cpython_offsets", version + ".layout")
 
 
-def missing_versions(compared):
-    """The required versions that are not in `compared`."""
-    return [version for version in os.environ.get("SAMPLER_REQUIRED_PYTHONS", "").split() if version not in compared]
+def missing_versions(names):
+    """What SAMPLER_REQUIRED_PYTHONS wants and is not in `names`."""
+    return [version for version in os.environ.get("SAMPLER_REQUIRED_PYTHONS", "").split() if version not in names]

@@ -14,6 +14,7 @@ struct RemoteAddress {
   [[nodiscard]] constexpr RemoteAddress without_tag(std::uint64_t mask) const noexcept {
     return {value & ~mask};
   }
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the comparison with 0 for a pointer's
   friend constexpr auto operator<=>(RemoteAddress, RemoteAddress) noexcept = default;
   friend constexpr RemoteAddress operator+(RemoteAddress base, std::uint64_t offset) noexcept {
     return {base.value + offset};

@@ -31,6 +31,12 @@ class CodeObject {
   /// Whether an instruction as read from a frame can be one of this code; always, where its bytecode is an
   /// object of its own.
   [[nodiscard]] bool contains(std::uint64_t instruction) const noexcept;
+  /// No code of the program, but what CPython itself runs to check what an __init__ returned (3.13 on).
+  [[nodiscard]] bool is_internal() const noexcept { return is_internal_; }
+  /// Its own bytecode; null where that is an object of its own.
+  [[nodiscard]] RemoteAddress bytecode() const noexcept { return copy_.bytecode; }
+  /// The array of the threads' copies of the bytecode, as of the reading at work; null where there is none.
+  [[nodiscard]] RemoteAddress thread_bytecode() const noexcept { return thread_bytecode_; }
   /// The frame at an instruction as read from a frame of this code; decoded once.
   [[nodiscard]] FrameId frame_at(std::uint64_t instruction, const Layout& layout, StackTable& stacks);
 
@@ -40,23 +46,31 @@ class CodeObject {
     RemoteAddress file, name, line_table;
     std::int32_t first_line = 0;
     std::uint32_t version = 0;
+    std::uint64_t epoch = 0;
     friend bool operator==(const Identity&, const Identity&) = default;
   };
 
+  RemoteAddress address_;
   Identity identity_;
   CodeCopy copy_;
+  RemoteAddress thread_bytecode_;
+  bool is_internal_ = false;
   std::uint64_t checked_in_ = 0;
+  std::uint64_t owed_in_ = 0;                           ///< the period that its next check is owed to
+  std::uint64_t survived_in_ = 0;                       ///< the last period that it was found the same in
+  std::uint32_t survived_ = 0;                          ///< how many
   std::optional<std::pair<StringId, StringId>> texts_;  // name, file
   std::unordered_map<std::uint64_t, FrameId> frames_;
 };
 
 /// Code objects by address. A known one is looked at again in every reading, because an address may be used
 /// again by another code object: by its version number where this Python gives each its own, else by all that
-/// is shown of it.
+/// is shown of it. One that has been the same for some time may be looked at later, once for many readings:
+/// what is the same before and after was so in between.
 class CodeCache {
  public:
-  /// More than this many code objects at once start the cache anew.
-  static constexpr std::size_t most_codes = 65536;
+  /// More than this many code objects at once start the cache anew: some 5 MB, unless they are large.
+  static constexpr std::size_t most_codes = 8192;
   /// Texts and tables copied in one reading, about at most: a hostile target must not keep us reading while
   /// it is held.
   static constexpr std::size_t most_bytes_per_reading = 16U << 20U;
@@ -71,13 +85,44 @@ class CodeCache {
     copied_ = 0;
   }
 
+  /// Puts off the check of code objects without a version too: what came and went between two checks is not
+  /// noticed then.
+  void let_all_wait() noexcept { may_all_wait_ = true; }
+  /// Versions seen before this tell nothing any more: each interpreter counts its own.
+  void forget_versions() noexcept { ++epoch_; }
+
   /// The code object at an address; nullptr where there is none or it cannot be read. Valid until
   /// begin_tick().
   [[nodiscard]] CodeObject* find(RemoteMemory& memory, RemoteAddress address);
+  /// As find(), but a code object that has lasted is not looked at before confirm().
+  [[nodiscard]] CodeObject* find_lasting(RemoteMemory& memory, RemoteAddress address);
+  /// Whether what was found before is still at its address; of one that has lasted, confirm() tells.
+  [[nodiscard]] bool is_same(RemoteMemory& memory, CodeObject& code) {
+    return code.checked_in_ == reading_ || owe(code) || find(memory, code.address_) == &code;
+  }
+  /// Whether confirm() has anything to look at.
+  [[nodiscard]] bool must_confirm() const noexcept { return was_replaced_ || !owed_.empty(); }
+  /// Looks at all code objects whose check is owed. False where one was replaced: what was read since the
+  /// last confirm() proves nothing.
+  [[nodiscard]] bool confirm(RemoteMemory& memory);
+  /// Changes when code objects that were found before may be gone.
+  [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
 
  private:
+  /// Puts the check off; false where the code object has not lasted yet.
+  [[nodiscard]] bool owe(CodeObject& code);
+  /// Notes that a known code object was found the same.
+  void found_same(CodeObject& code) const noexcept;
+  void retire(std::unique_ptr<CodeObject> code);
+
   const PythonRuntime& runtime_;
   std::uint64_t reading_ = 1;
+  std::uint64_t period_ = 1;       // between two confirm()
+  std::vector<CodeObject*> owed_;  // of this period
+  bool may_all_wait_ = false;
+  bool was_replaced_ = false;  // one of them
+  std::uint64_t epoch_ = 0;
+  std::uint64_t generation_ = 0;
   std::size_t copied_ = 0;
   std::unordered_map<std::uint64_t, std::unique_ptr<CodeObject>> codes_;
   std::vector<std::unique_ptr<CodeObject>> retired_;

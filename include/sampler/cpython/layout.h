@@ -48,10 +48,18 @@ enum class StringKind : std::uint8_t {
 
 /// Where the GIL's words live.
 enum class GilKind : std::uint8_t {
+  none,              ///< a free-threaded build: every thread may change its frames at any time
   current_thread,    ///< the static _PyThreadState_Current, and interpreter_lock once there is a GIL
   static_variables,  ///< the statics gil_locked, gil_last_holder and gil_switch_number
   in_runtime,        ///< a struct at runtime.gil
   in_interpreter,    ///< a struct that interpreter.gil points to
+};
+
+/// Which kernel thread runs a thread state of a subinterpreter.
+enum class StateThread : std::uint8_t {
+  named,      ///< the one that the state names
+  by_cframe,  ///< the one on whose C stack the state's cframe lies: it may be another than made it
+  untold,     ///< the one whose C stack has its frames: any may run it, and nothing else tells
 };
 
 struct LayoutTraits {
@@ -60,6 +68,7 @@ struct LayoutTraits {
   InstructionPointer instruction{};
   StringKind strings{};
   GilKind gil{};
+  StateThread state_thread{};
   /// Frames whose owner is this or higher are entry trampolines without Python code; 255 where there are
   /// none.
   std::uint8_t first_trampoline_owner = 255;
@@ -70,9 +79,11 @@ struct LayoutTraits {
 struct RuntimeLayout {
   Field<RemoteAddress> interpreters_head;  ///< in _PyRuntime; before that, the symbol interp_head
   Field<RemoteAddress> gil;                ///< the struct itself, not a pointer to it
+  Field<RemoteAddress> finalizing;         ///< the thread that ends the runtime; null before
 };
 struct InterpreterLayout {
   Field<RemoteAddress> next, threads_head;
+  Field<std::int64_t> id;
   Field<RemoteAddress> gil;  ///< a pointer to the struct
 };
 struct GilLayout {
@@ -87,9 +98,10 @@ struct GilLayout {
 struct ThreadLayout {
   std::uint32_t size = 0;  ///< bytes from the thread state's start that hold all the fields below
   Field<RemoteAddress> next, interpreter;
-  Field<RemoteAddress> frame, cframe, current_frame;  ///< exactly the one that trait.frame_chain names exists
+  Field<RemoteAddress> frame, cframe, current_frame;  ///< the one that trait.frame_chain names exists
   Field<std::uint64_t> thread_id;                     ///< pthread_self()
   Field<std::uint64_t> native_thread_id;
+  Field<std::int32_t> attachment;  ///< where there is no GIL: 1 while the thread may run Python
 };
 struct CFrameLayout {
   Field<RemoteAddress> current_frame;
@@ -100,6 +112,8 @@ struct FrameLayout {
   Field<RemoteAddress> previous, executable;
   Field<std::uint64_t> instruction;  ///< as trait.instruction says; the offsets are 4 bytes, the pointer 8
   Field<std::uint8_t> owner;
+  Field<std::int32_t>
+      bytecode_index;  ///< which copy of its code's bytecode the thread runs; 0: the code's own
 };
 struct CodeLayout {
   std::uint32_t size = 0;  ///< sizeof(PyCodeObject)
@@ -107,7 +121,10 @@ struct CodeLayout {
   Field<std::int32_t> first_line;
   Field<std::byte> bytecode;       ///< co_code_adaptive, where the bytecode is part of the object
   Field<std::int64_t> unit_count;  ///< ob_size, where the bytecode is part of the object
-  Field<std::uint32_t> version;    ///< unique to a code object while not 0
+  Field<std::uint32_t> version;    ///< unique to a code object of its interpreter while not 0
+  Field<RemoteAddress>
+      thread_bytecode;  ///< -> array of the threads' copies of the bytecode: {i64 size, entries}
+  Field<RemoteAddress> thread_bytecode_entries;  ///< of the first entry, in that array
 };
 struct ObjectLayout {
   Field<RemoteAddress> type;

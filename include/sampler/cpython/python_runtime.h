@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
+#include "sampler/base/ids.h"
 #include "sampler/base/remote_address.h"
 #include "sampler/cpython/layout.h"
 
@@ -16,13 +18,25 @@ struct GilAddresses {
   RemoteAddress lock_pointer;  ///< interpreter_lock; null where the file has no such symbol
 };
 
-/// One initialised CPython in the target: where its parts are. `layout` lives in a LayoutCatalog.
+/// The addresses from `begin` up to `end`.
+struct AddressRange {
+  RemoteAddress begin, end;
+
+  [[nodiscard]] bool contains(RemoteAddress address) const noexcept {
+    return address >= begin && address < end;
+  }
+};
+
+/// One initialised CPython in the target: where its parts are.
 struct PythonRuntime {
-  const Layout* layout = nullptr;
+  std::shared_ptr<const Layout> layout;
+  RemoteAddress finalizing;  ///< of the pointer to the thread that ends the runtime; null where there is none
+  AddressRange image;        ///< where the interpreter's file is loaded: its static objects are in it
   RemoteAddress interpreters_head;  ///< of the pointer to the first interpreter state
   RemoteAddress code_type;          ///< PyCode_Type: what the type of every code object is
   GilAddresses gil;
   std::optional<std::uint32_t> tid_offset;  ///< of the kernel's thread number in glibc's struct pthread
+  Tid main_thread{};                        ///< the process's first thread, as the target knows it
 };
 
 }  // namespace sampler

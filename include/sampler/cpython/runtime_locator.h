@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "sampler/base/error.h"
@@ -15,11 +16,22 @@
 
 namespace sampler {
 
-/// Finds the CPython in a process: its file among the mappings, its version, its layout in `catalog`, its
-/// addresses; or why there is none. Nothing of the target is run; its files are read through the mappings
-/// only. The runtime may not be initialised yet.
-[[nodiscard]] Result<PythonRuntime, Error> locate_runtime(const Process& process,
-                                                          const LayoutCatalog& catalog);
+/// One step on the way to a runtime, for people.
+struct LocateStep {
+  bool is_ok = true;  ///< it led on
+  std::string what;
+};
+
+/// Finds the CPython in a process: its file among the mappings, its version, its layout in `catalog`
+/// (completed from the target's own table of offsets, where it publishes one), its addresses; or why there is
+/// none. Nothing of the target is run; its files are read through the mappings only. The runtime may not be
+/// initialised yet. The steps are added to `steps`, where there is such a list.
+[[nodiscard]] Result<PythonRuntime, Error> locate_runtime(const Process& process, RemoteMemory& memory,
+                                                          const LayoutCatalog& catalog,
+                                                          std::vector<LocateStep>* steps = nullptr);
+
+/// Whether the runtime is ending: what its interpreters still run are the last finalizers.
+[[nodiscard]] bool is_finalizing(RemoteMemory& memory, const PythonRuntime& runtime);
 
 /// Whether the runtime has made its interpreter, first thread and GIL. Fills in what can only be known then.
 [[nodiscard]] bool is_initialised(RemoteMemory& memory, PythonRuntime& runtime);

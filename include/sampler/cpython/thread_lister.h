@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "sampler/base/ids.h"
@@ -9,18 +10,28 @@
 
 namespace sampler {
 
-/// One of the interpreter's thread states and the kernel thread it belongs to.
+/// One thread state and the kernel thread that runs it. A kernel thread has one for each interpreter that it
+/// is or was inside of.
 struct PythonThread {
   RemoteAddress state;
-  Tid tid{};  ///< 0 where it cannot be told
-  bool is_of_main_interpreter = true;
+  Tid tid{};                      ///< as the target knows it; 0 where it cannot be told
+  std::uint64_t interpreter = 0;  ///< its id: 0 is the main one
 
   friend bool operator==(const PythonThread&, const PythonThread&) = default;
 };
 
-/// The thread states of all interpreters. Threads made in C add and remove theirs without the GIL, so the
+struct Interpreter {
+  RemoteAddress state;
+  std::uint64_t id = 0;
+  RemoteAddress gil;  ///< the struct of its GIL; null where this Python has one for all, or none
+
+  friend bool operator==(const Interpreter&, const Interpreter&) = default;
+};
+
+/// The interpreters and their thread states. Threads made in C add and remove theirs without the GIL, so the
 /// list is hostile data: it may be read half changed.
 struct ThreadList {
+  std::vector<Interpreter> interpreters;
   std::vector<PythonThread> threads;
   bool is_damaged = false;  ///< the list led nowhere, to a foreign interpreter, or on for ever
 };
@@ -29,9 +40,20 @@ struct ThreadList {
 inline constexpr std::size_t most_threads = 16384;
 inline constexpr std::size_t most_interpreters = 1024;
 
-/// The kernel's number of the thread that a thread state belongs to; 0 where it cannot be told.
+/// The number of the thread that a thread state names, in the target's PID namespace; 0 where it cannot be
+/// told.
 [[nodiscard]] Tid thread_number(RemoteMemory& memory, const PythonRuntime& runtime,
                                 RemoteAddress thread_state);
+
+/// The cframe of a running thread state, which lies on the C stack of the thread that runs it; nothing where
+/// the state does not run. For layouts with thread.cframe only.
+[[nodiscard]] std::optional<RemoteAddress> cframe_of(RemoteMemory& memory, const Layout& layout,
+                                                     RemoteAddress thread_state);
+
+/// The thread states that were added since a list was made: they are at the heads. A few at most.
+[[nodiscard]] std::vector<PythonThread> list_new_threads(RemoteMemory& memory, const PythonRuntime& runtime,
+                                                         const std::vector<Interpreter>& interpreters,
+                                                         const std::vector<PythonThread>& known);
 
 [[nodiscard]] ThreadList list_threads(RemoteMemory& memory, const PythonRuntime& runtime);
 

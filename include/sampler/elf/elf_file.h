@@ -2,11 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "sampler/base/unique_fd.h"
@@ -35,13 +37,17 @@ class ElfFile {
 
   /// The first section of that name.
   [[nodiscard]] const ElfSection* section(std::string_view name) const;
-  /// Those of `names` that are defined, in .dynsym or, where that lacks one, .symtab.
+  /// Those of `names` that are defined, in .dynsym or, where that lacks one, .symtab. Looked up by the hash
+  /// table where there is one; the tables themselves are gone through in small parts, never loaded.
   [[nodiscard]] SymbolAddresses symbols(std::span<const std::string_view> names) const;
   /// Bytes of the file that are loaded at `address`; nothing where it loads none there.
   [[nodiscard]] std::optional<std::vector<std::byte>> bytes_at(std::uint64_t address,
                                                                std::size_t count) const;
   /// A section's bytes, at most `limit`; empty where they cannot be read.
   [[nodiscard]] std::vector<std::byte> contents(const ElfSection& section, std::uint64_t limit) const;
+
+  /// The first address that the file's segments take, and the one after the last.
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> extent() const noexcept;
 
   /// What to add to the file's addresses when its bytes from `file_offset` on are mapped at `start`.
   [[nodiscard]] std::optional<std::uint64_t> load_bias(std::uint64_t start, std::uint64_t file_offset) const;
@@ -51,13 +57,20 @@ class ElfFile {
     std::uint64_t offset = 0;
     std::uint64_t address = 0;
     std::uint64_t file_size = 0;
+    std::uint64_t memory_size = 0;
   };
 
   ElfFile(UniqueFd file, std::uint64_t size) : file_{std::move(file)}, size_{size} {}
   [[nodiscard]] bool read_headers();
   [[nodiscard]] std::vector<std::byte> read(std::uint64_t offset, std::uint64_t count) const;
-  void find_in(const ElfSection& table, std::span<const std::string_view> names,
-               SymbolAddresses& found) const;
+  /// At most `count` bytes of a section from `offset` on; empty where it ends, or is not all in the file.
+  [[nodiscard]] std::vector<std::byte> part(const ElfSection& section, std::uint64_t offset,
+                                            std::uint64_t count) const;
+  [[nodiscard]] bool is_named(const ElfSection& texts, std::uint64_t offset, std::string_view name) const;
+  [[nodiscard]] std::optional<std::uint64_t> look_up(const ElfSection& hashes, std::string_view name) const;
+  [[nodiscard]] std::map<std::uint64_t, std::string_view> places_of(std::span<const std::string_view> names,
+                                                                    const ElfSection& texts) const;
+  void scan(const ElfSection& table, std::span<const std::string_view> names, SymbolAddresses& found) const;
 
   UniqueFd file_;
   std::uint64_t size_;

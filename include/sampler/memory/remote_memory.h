@@ -30,6 +30,15 @@ class RemoteMemory {
 
   /// All of `into`, or an error; `into` is then unspecified.
   virtual Result<void, ReadError> read(RemoteAddress from, std::span<std::byte> into) noexcept = 0;
+  /// The bytes where they are at hand already, until the next change of this; nullptr where read() must copy
+  /// them.
+  [[nodiscard]] virtual const std::byte* view(RemoteAddress /*from*/, std::size_t /*size*/) noexcept {
+    return nullptr;
+  }
+  /// How many of the bytes, from the first on, are known to be what they were in the sample before.
+  [[nodiscard]] virtual std::size_t count_unchanged(RemoteAddress /*from*/, std::size_t /*size*/) noexcept {
+    return 0;
+  }
 };
 
 /// One value of a plain type; RemoteAddress included.
@@ -37,6 +46,10 @@ template <class T>
 [[nodiscard]] Result<T, ReadError> read_as(RemoteMemory& memory, RemoteAddress from) noexcept {
   static_assert(std::is_trivially_copyable_v<T>);
   T value{};
+  if (const auto* const at_hand = memory.view(from, sizeof(T))) {
+    std::memcpy(&value, at_hand, sizeof(T));
+    return value;
+  }
   std::array<std::byte, sizeof(T)> bytes;
   if (const auto done = memory.read(from, bytes); !done) return Failure{done.error()};
   std::memcpy(&value, bytes.data(), sizeof(T));

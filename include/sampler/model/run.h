@@ -26,8 +26,9 @@ enum class TickFailure : std::uint8_t {
   not_proven,      ///< a thread ran, or gave up its state, during each of the tries
   unreadable,      ///< the interpreter's memory made no sense or could not be read
   no_interpreter,  ///< the process had no (initialised) Python at that moment
+  foreign_cpu,     ///< a thread was to be preempted on a CPU that we may not use
 };
-inline constexpr std::size_t tick_failure_count = 6;
+inline constexpr std::size_t tick_failure_count = 7;
 
 /// In the words of the summary: "the GIL changed hands too often".
 [[nodiscard]] const char* description(TickFailure failure) noexcept;
@@ -37,7 +38,8 @@ struct HoldTimes {
   std::uint64_t count = 0;
   std::chrono::nanoseconds median{0};
   std::chrono::nanoseconds p99{0};
-  std::chrono::nanoseconds total{0};
+  std::chrono::nanoseconds total{0};  ///< of all threads
+  std::chrono::nanoseconds wall{0};   ///< threads held together count once
 };
 
 /// What came of a run. asked = taken + late + the sum of failed.
@@ -53,7 +55,13 @@ struct RunSummary {
   std::uint64_t late_stops = 0;         ///< stops that came after the spin
   std::uint64_t too_deep = 0;           ///< samples with the mark <too deep>
   std::uint64_t unreadable = 0;         ///< samples with the mark <unreadable>
+  std::uint64_t torn = 0;               ///< samples with the mark <torn>
+  std::uint64_t proofs = 0;             ///< that a thread did not run while we were on its CPU
+  std::uint64_t failed_proofs = 0;      ///< the others: the thread was looked at again
   HoldTimes held;
+  std::uint64_t left_out = 0;                   ///< ticks not asked for, to hold the target for less time
+  std::chrono::nanoseconds widest_interval{0};  ///< between two ticks, for that; 0: always the asked one
+  std::chrono::nanoseconds cpu{0};              ///< that the sampler itself has used
 
   [[nodiscard]] std::uint64_t failed_total() const noexcept;
 };

@@ -27,6 +27,12 @@ struct ProcessStat {
 /// The stat of a process or, with `PID/task/TID`, of a thread; nothing once it is gone.
 [[nodiscard]] std::optional<ProcessStat> read_stat(const std::string& pid_or_task);
 
+/// A file that a process has mapped.
+struct OpenedMapping {
+  UniqueFd file;
+  bool is_by_name = false;  ///< found by its name and told by its inode, not through the mapping itself
+};
+
 /// A living process: a number that is used again is never mistaken for it. By pidfd where the kernel has one
 /// (5.3), by its start time where not.
 class Process {
@@ -44,7 +50,7 @@ class Process {
   [[nodiscard]] std::vector<FileMapping> file_mappings() const;
   /// The very file behind a mapping, also where it was deleted or replaced: never one outside the target's
   /// root.
-  [[nodiscard]] Result<UniqueFd, int> open_mapping(const FileMapping& mapping) const;
+  [[nodiscard]] Result<OpenedMapping, int> open_mapping(const FileMapping& mapping) const;
   [[nodiscard]] std::string proc_path(std::string_view entry) const;
 
  private:

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "sampler/base/ids.h"
+#include "sampler/base/remote_address.h"
 #include "sampler/base/unique_fd.h"
 
 namespace sampler {
@@ -19,6 +20,9 @@ struct BlockedCall {
 /// A text of /proc/PID/task/TID/syscall; nothing for "running" and anything else.
 [[nodiscard]] std::optional<BlockedCall> parse_blocked_call(std::string_view text);
 
+/// The stack pointer in a text of /proc/PID/task/TID/syscall; nothing for "running".
+[[nodiscard]] std::optional<RemoteAddress> parse_stack_pointer(std::string_view text);
+
 /// What a thread has had of the CPUs. Both numbers stand still while it is blocked.
 struct Turns {
   std::uint64_t cpu_nanoseconds = 0;
@@ -27,6 +31,18 @@ struct Turns {
   friend auto operator<=>(const Turns&, const Turns&) = default;
 };
 
+/// What a thread does and where, at one moment.
+struct ThreadPlace {
+  char state = '?';          ///< as of ThreadWatch::state()
+  int cpu = 0;               ///< where it runs, waits for its turn, or ran last
+  bool is_realtime = false;  ///< it goes before every thread of ordinary priority
+
+  friend bool operator==(const ThreadPlace&, const ThreadPlace&) = default;
+};
+
+/// The place in a text of /proc/PID/task/TID/stat; nothing where it is not in the kernel's form.
+[[nodiscard]] std::optional<ThreadPlace> parse_place(std::string_view text);
+
 /// What the kernel says of one thread, through files that stay open: 0.3 to 3 us a question.
 class ThreadWatch {
  public:
@@ -34,12 +50,19 @@ class ThreadWatch {
 
   /// 'R' running or ready to run, 'S', 'D', 'T', 't', ...; nothing once the thread has ended.
   [[nodiscard]] std::optional<char> state() const;
+  /// Its state and its CPU, of one moment; nothing once the thread has ended.
+  [[nodiscard]] std::optional<ThreadPlace> place() const;
   /// The CPU it runs on or ran on last.
   [[nodiscard]] std::optional<int> last_cpu() const;
   /// Its turns so far (schedstat); nothing where the kernel does not count them.
   [[nodiscard]] std::optional<Turns> turns() const;
   /// The call it is blocked in, if it is.
   [[nodiscard]] std::optional<BlockedCall> blocked_call() const;
+  /// Whether it is on a CPU, whatever its state says: a thread that is about to sleep may go on without
+  /// having slept. False where the kernel does not tell.
+  [[nodiscard]] bool is_on_cpu() const;
+  /// Its stack pointer, where it stands still: blocked or held.
+  [[nodiscard]] std::optional<RemoteAddress> stack_pointer() const;
 
  private:
   UniqueFd stat_;

@@ -8,12 +8,16 @@
 #include <variant>
 #include <vector>
 
+#include "sampler/cpython/c_stack.h"
 #include "sampler/cpython/code_cache.h"
 #include "sampler/cpython/frame_walker.h"
 #include "sampler/cpython/gil.h"
 #include "sampler/cpython/thread_lister.h"
 #include "sampler/memory/overlay.h"
 #include "sampler/memory/process_memory.h"
+#include "sampler/process/preemption.h"
+#include "sampler/process/process.h"
+#include "sampler/process/thread_numbers.h"
 #include "sampler/process/thread_watch.h"
 #include "sampler/process/tracer.h"
 #include "sampler/sampler/recording.h"
@@ -24,18 +28,21 @@ namespace sampler {
 /// Takes the samples of one initialised interpreter process: every stack it hands out existed, or is marked.
 ///
 /// Under a GIL only its holder can change Python frames. So all threads are read unfrozen in one batch that
-/// starts and ends with the GIL's words: what they say tells which threads could have changed meanwhile, at
-/// most two. Those are settled one by one: a thread that is blocked is proven by the kernel's count of its
-/// turns on a CPU, and one that runs is held still (docs/adr/0001-settling-a-thread.md).
+/// starts and ends with the GIL's words: what they say tells which threads could have changed meanwhile: at
+/// most two for each GIL. Those are settled one by one: a thread that is blocked is proven by the kernel's
+/// count of its turns on a CPU, and one that runs is held still (docs/adr/0001-settling-a-thread.md). A
+/// free-threaded Python has no such words: all of its threads that run are held still together.
 class InterpreterSampler {
  public:
   using Clock = std::chrono::steady_clock;
   /// A stop that has not come after this is no longer waited for by the ticks that asked for it.
   static constexpr std::chrono::milliseconds longest_wait{100};
+  /// Ticks that come faster than this are confirmed together.
+  static constexpr std::chrono::milliseconds confirm_interval{1};
   /// How often a reading that changed under us is repeated.
   static constexpr int most_tries = 4;
 
-  InterpreterSampler(Pid pid, ProcessMemory& memory, const PythonRuntime& runtime,
+  InterpreterSampler(const Process& process, ProcessMemory& memory, PythonRuntime runtime,
                      const SamplingOptions& options, Tracer& tracer, Recording& recording);
 
   /// One tick. False where the process has ended or runs another program: nothing was counted then.
@@ -61,11 +68,37 @@ class InterpreterSampler {
     ThreadActivity activity;
     RawStack stack;
   };
-  /// All that was read at one moment, with the GIL's state before and after.
+  /// A thread's stack that goes on from sample to sample.
+  struct LastingStack {
+    ThreadStack stack;
+    std::uint32_t sample = 0;  ///< of the overlay, when it was walked last
+  };
+  /// The one stack of a thread in a process with one interpreter, as read with everyone's.
+  struct LastingReading {
+    PythonThread thread;
+    ThreadActivity activity;
+    LastingStack* lasting = nullptr;
+  };
+  /// All that was read at one moment, with the GILs' states before and after.
   struct Reading {
-    GilState before, after;
+    std::vector<GilState> before, after;
     std::vector<PythonThread> threads;
-    std::vector<ThreadReading> stacks;
+    std::vector<LastingReading> lasting;  ///< where there is one interpreter
+    std::vector<ThreadReading> parts;     ///< else: one for each thread state, a thread may have several
+  };
+  /// What a tick hands out of a thread; of nobody where nobody held the GIL.
+  struct Kept {
+    PythonThread thread;
+    ThreadActivity activity;
+    StackId stack{};
+    StackEnd end{};
+    std::uint64_t count = 1;
+
+    void mark_unreadable(StackTable& stacks) {
+      if (stack == StackId::empty) return;
+      stack = unreadable_stack(stacks);
+      end = StackEnd::unreadable;
+    }
   };
   /// A tick that waits for a stop.
   struct Waiting {
@@ -78,20 +111,86 @@ class InterpreterSampler {
     ThreadActivity activity;
     std::vector<Waiting> ticks;
   };
+  /// The memory of a thread that is read by itself.
+  struct ThreadCopy {
+    explicit ThreadCopy(ProcessMemory& memory) : overlay{memory, 0} {}
+    Overlay overlay;
+    Clock::time_point read_at;
+  };
   struct Gone {};
   using Settled = std::variant<RawStack, StopPending, Gone, TickFailure>;
+  /// A thread that is settled with others, and what it had had of its CPU where it was blocked.
+  struct Subject {
+    PythonThread thread;
+    ThreadActivity activity;
+    std::optional<Turns> turns;
+    Settled settled;
+  };
+
+  /// A thread that was blocked before everyone was read, and how often it had had a CPU by then.
+  struct Bystander {
+    PythonThread thread;
+    Turns turns;
+  };
 
   void sample(Ledger::TickId tick);
-  void sample_counted(Ledger::TickId tick, Reading everyone);
-  void settle_all(Ledger::TickId tick, const std::vector<PythonThread>& threads, const GilState& gil);
+  /// The thread that held the GIL last at the last tick, where it is blocked now: mostly it still is the one
+  /// that the words do not prove.
+  [[nodiscard]] std::optional<Bystander> look_at_last_holder();
+  /// Whether what was read of it with everyone is its stack: it is blocked, and has not run since.
+  [[nodiscard]] bool stood_by(const Bystander& bystander, const LastingReading& reading);
+  void sample_counted(Ledger::TickId tick, Reading everyone, const std::optional<Bystander>& bystander);
+  /// Everyone as read at one moment, whoever runs.
+  void sample_unheld(Ledger::TickId tick);
+  /// Whether a reading of threads that run came in one piece, as far as can be told.
+  [[nodiscard]] bool is_whole(const Reading& everyone) const;
+  /// Each of the threads by itself.
+  void settle_all(Ledger::TickId tick, const std::vector<PythonThread>& threads,
+                  const std::vector<GilState>& gils);
+  /// All of them at one moment: those that run are held still together.
+  void settle_together(Ledger::TickId tick, const std::vector<PythonThread>& threads);
+  /// Whether a running thread can be held with others. Where not, what comes of it is kept.
+  [[nodiscard]] bool may_join(Ledger::TickId tick, const PythonThread& thread,
+                              const ThreadActivity& activity);
+  /// Holds all of them still, reads them, and lets them go.
+  void read_together(std::vector<Subject>& running);
   void keep(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity, Settled settled);
 
   [[nodiscard]] Settled settle(const PythonThread& thread, bool holds_gil);
   [[nodiscard]] Settled settle_once(const PythonThread& thread, bool may_stop);
   [[nodiscard]] Settled settle_by_stop(const PythonThread& thread);
+  [[nodiscard]] Settled settle_by_preemption(const PythonThread& thread);
+  /// Whether a thread that was blocked with so many turns behind it is so still, and did not run in between.
+  [[nodiscard]] bool has_stood_still(Tid tid, const std::optional<Turns>& before);
+  /// What an attempt that holds nothing comes to.
+  [[nodiscard]] static Settled unheld(const StopAttempt& attempt);
   /// One thread's stack as it is now, proven by nothing; nothing where the thread state is another thread's
-  /// by now.
+  /// by now. Where there are subinterpreters, it is that of all of the thread's states.
   [[nodiscard]] std::optional<RawStack> read(const PythonThread& thread);
+  /// The stacks of all thread states that a thread runs: those listed last and those made since.
+  [[nodiscard]] std::vector<InterpreterStack> read_parts(Overlay& overlay, const PythonThread& thread,
+                                                         const std::optional<CStackBounds>& bounds);
+  /// Adds the moving states that the thread with this C stack runs.
+  void add_moving_states(Overlay& overlay, const CStackBounds& bounds, std::vector<InterpreterStack>& parts);
+  /// Thread states of subinterpreters may run on any thread.
+  [[nodiscard]] bool has_moving_states() const;
+  /// Whether the words of a GIL do not tell which thread changes frames.
+  [[nodiscard]] bool names_no_thread(const std::vector<GilState>& gils,
+                                     const std::vector<PythonThread>& threads) const;
+  /// The thread state names another thread by now.
+  [[nodiscard]] bool names_another(Overlay& overlay, const PythonThread& thread);
+  /// Nothing while the thread runs.
+  [[nodiscard]] std::optional<CStackBounds> c_stack_of(Overlay& overlay, const PythonThread& thread);
+  [[nodiscard]] std::optional<RemoteAddress> pthread_of(Overlay& overlay, const PythonThread& thread);
+  /// Whether a blocked thread that the GIL's words call the holder is the one that runs this stack.
+  [[nodiscard]] bool is_run_by(const PythonThread& thread, const RawStack& stack);
+  /// The thread states with our numbers for the threads; has_missed tells nothing after it.
+  [[nodiscard]] ThreadList list(Overlay& overlay);
+  [[nodiscard]] bool is_listed(const std::vector<PythonThread>& threads, const PythonThread& thread) const;
+  /// How long to wait for a stop: a thread that shares our CPU cannot stop while we run.
+  [[nodiscard]] std::chrono::microseconds spin_for(Tid tid);
+  /// Takes note of the interpreters there are; false where they are others than before.
+  [[nodiscard]] bool knows(const std::vector<Interpreter>& interpreters);
   [[nodiscard]] std::optional<RawStack> read_held(const PythonThread& thread, HeldThread held);
   /// What a stop that is long overdue would show; nothing where that is not sure.
   [[nodiscard]] std::optional<RawStack> read_interrupted(const PendingStop& pending);
@@ -100,20 +199,37 @@ class InterpreterSampler {
 
   /// Nothing where memory could not be read or the list of threads was damaged. The stacks are those of the
   /// wanted threads, but for the GIL's last holder; none where the GIL does not count its switches.
-  [[nodiscard]] std::optional<Reading> read_everyone();
+  [[nodiscard]] std::optional<Reading> read_everyone(
+      const std::optional<Bystander>& bystander = std::nullopt);
+  /// Whether a thread state of a free-threaded Python ran when everyone was read last.
+  [[nodiscard]] bool is_attached(RemoteAddress state);
   [[nodiscard]] bool is_wanted(const ThreadActivity& activity) const;
-  [[nodiscard]] ThreadActivity activity_of(const PythonThread& thread, const GilState& gil);
+  [[nodiscard]] ThreadActivity activity_of(const PythonThread& thread, const std::vector<GilState>& gils);
+  /// Keeps what was proven of the threads: one stack for each.
+  void keep_proven(Reading& reading);
+  void keep(const PythonThread& thread, const ThreadActivity& activity, const RawStack& stack);
+  [[nodiscard]] LastingStack& walk_lasting(const PythonThread& thread);
 
-  void emit(const ThreadReading& reading, std::uint64_t count);
+  /// Whether what was kept since the last time must wait no longer.
+  [[nodiscard]] bool must_confirm(Clock::time_point now) const;
+  /// Hands out what was kept, once it is known to be of the same program and of the same code objects. False
+  /// where the program is another: nothing was counted then.
+  [[nodiscard]] bool confirm();
+  void cancel_unconfirmed();
+  void emit(const Kept& kept);
 
   /// The process is ending: its first thread has.
   [[nodiscard]] bool is_ending();
   [[nodiscard]] ThreadWatch& watch(Tid tid);
   [[nodiscard]] std::optional<char> state_of(Tid tid);
-  [[nodiscard]] Overlay& overlay_of(const PythonThread& thread);
+  [[nodiscard]] ThreadCopy& copy_of(const PythonThread& thread);
+  /// Reads a thread that is about to be held. While it runs its stack is worth nothing, but tells the blocks
+  /// to copy at once while it is held. What was read a moment ago tells as much.
+  void foresee(const PythonThread& thread);
   [[nodiscard]] std::vector<PendingStop> take_pending(Tid tid);
   void forget_ended(const std::vector<PythonThread>& threads);
 
+  const Process& process_;
   Pid pid_;
   ProcessMemory& memory_;
   PythonRuntime runtime_;
@@ -121,16 +237,23 @@ class InterpreterSampler {
   Tracer& tracer_;
   Recording& recording_;
 
-  GilProbe gil_;
-  GilProbe::Words words_{}, words_after_{};
-  std::vector<RemoteRange> guard_before_, guard_after_;
+  std::optional<Preemptor> preemptor_;
+  ThreadNumbers numbers_;
+  GilGuard gils_;
+  std::vector<Interpreter> interpreters_;  // as listed last
+  std::vector<PythonThread> threads_;      // as listed last
   CodeCache codes_;
   Overlay everyone_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<Overlay>> overlays_;  // of threads read one by one
+  std::unordered_map<std::uint64_t, ThreadCopy> copies_;  // of threads read one by one, by state
   std::unordered_map<pid_t, ThreadWatch> watches_;
   std::vector<PendingStop> pending_;
-  std::vector<ThreadReading>
-      kept_;              // of the tick at work: handed out once the program is known to be the same
+  std::vector<Kept> kept_;  // of the ticks since the last confirm()
+  std::vector<Ledger::TickId> unconfirmed_;
+  Clock::time_point confirmed_at_;
+  Overlay code_objects_;                                     // of confirm()
+  std::unordered_map<std::uint64_t, LastingStack> lasting_;  // by thread state
+  std::optional<PythonThread> last_holder_;                  // as of the last tick
+  std::vector<RemoteAddress> placed_;                        // moving states whose threads this tick found
   bool is_idle_ = false;  // of the tick at work: nobody held the GIL, and that is to be reported
   std::vector<std::uint32_t> unread_;
 };

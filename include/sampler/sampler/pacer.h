@@ -29,18 +29,30 @@ class Pacer {
   struct Due {
     bool is_due = false;
     std::uint64_t late = 0;
+    std::uint64_t left_out = 0;  ///< moments that the asked interval would have had besides
   };
   [[nodiscard]] Due advance(Time now);
 
+  /// Goes on with a wider interval, from the tick after the next one on: the asked interval times the
+  /// smallest number that makes it as wide. As fast as it goes, it is the mean time between two ticks.
+  void set_interval(Duration interval);
+  /// What the interval is from then on.
+  [[nodiscard]] Duration interval() const;
+
  private:
+  [[nodiscard]] bool is_free_running() const { return interval_ == Duration::zero(); }
   void schedule();
-  std::uint64_t skip_missed(Time now);
+  Due advance_freely(Time now);
+  void skip_missed(Time now, Due& due);
 
   Time start_;
   Duration interval_;
   std::optional<Time> deadline_;
   std::optional<std::uint64_t> most_ticks_;
-  std::uint64_t tick_ = 0;
+  std::uint64_t tick_ = 0;   // of the asked interval: where the interval at work begins
+  std::uint64_t width_ = 1;  // of the interval at work, in asked ones
+  std::uint64_t next_width_ = 1;
+  Duration wait_{0};  // of a free run
   std::mt19937_64 random_;
   std::optional<Time> next_;
 };

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <set>
 #include <span>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "sampler/model/stack_table.h"
 #include "sampler/sampler/hold_clock.h"
 #include "sampler/sampler/ledger.h"
+#include "sampler/sampler/tid_set.h"
 
 namespace sampler {
 
@@ -24,6 +24,11 @@ class Recording {
   /// Of one sample or, for a late stop, of all that it answers.
   void count_too_deep(std::uint64_t samples) noexcept { summary_.too_deep += samples; }
   void count_unreadable(std::uint64_t samples) noexcept { summary_.unreadable += samples; }
+  void count_torn(std::uint64_t samples) noexcept { summary_.torn += samples; }
+  /// Of a thread that we kept from its CPU: whether it is proven that it did not run.
+  void count_proof(bool has_held) noexcept { ++(has_held ? summary_.proofs : summary_.failed_proofs); }
+  /// The interval was wider than asked, so that the target is held for less time.
+  void note_widened(std::chrono::nanoseconds interval, std::uint64_t left_out) noexcept;
 
   StackTable stacks;
   Ledger ledger;
@@ -34,7 +39,7 @@ class Recording {
  private:
   std::vector<ProfileSink*> sinks_;
   RunSummary summary_;
-  std::set<std::pair<Pid, Tid>> threads_;
+  TidSet threads_;
 };
 
 }  // namespace sampler

@@ -72,6 +72,7 @@ class Sampler {
   bool pause_asked_ = false;
   Clock::time_point start_ = Clock::now();
   Clock::time_point end_ = start_;
+  std::chrono::nanoseconds cpu_{0};  ///< that we used from start to end
   Clock::time_point next_checkpoint_;
   Clock::time_point next_progress_;
   Clock::time_point last_poll_;

@@ -11,6 +11,7 @@
 #include "sampler/process/process.h"
 #include "sampler/process/tracer.h"
 #include "sampler/sampler/interpreter_sampler.h"
+#include "sampler/sampler/overhead_governor.h"
 #include "sampler/sampler/pacer.h"
 #include "sampler/sampler/recording.h"
 #include "sampler/sampler/sampling_options.h"
@@ -68,6 +69,9 @@ class Target {
   [[nodiscard]] bool search();
   void begin(Clock::time_point now);
   void lose();
+  /// One tick, after which the interval is widened where holding the target took more than it may. As
+  /// InterpreterSampler's.
+  [[nodiscard]] bool tick();
 
   Process process_;
   SamplingOptions options_;
@@ -78,6 +82,7 @@ class Target {
   std::optional<PythonRuntime> runtime_;
   std::unique_ptr<InterpreterSampler> interpreter_;
   std::optional<Pacer> pacer_;
+  std::optional<OverheadGovernor> governor_;
   std::optional<Error> last_error_;
   Clock::time_point next_search_;
   Clock::time_point rest_end_;

@@ -61,6 +61,20 @@ TEST_CASE("the first word may be the command", "[cli]") {
   CHECK(parse({"dump", "-d", "-p", "42"}).command == Command::dump);
 }
 
+TEST_CASE("the doctor needs no process, and may look at one", "[cli]") {
+  CHECK(parse({"doctor"}).command == Command::doctor);
+  CHECK_FALSE(parse({"doctor"}).pid);
+  CHECK(parse({"doctor", "-p", "42"}).pid == Pid{42});
+  CHECK(parse({"doctor", "--layout-dir", "/x", "--log", "debug"}).layout_directory == "/x");
+}
+
+TEST_CASE("layout files can be added to every command", "[cli]") {
+  CHECK(parse({"-p", "42", "--layout-dir", "/x"}).layout_directory == "/x");
+  CHECK(parse({"dump", "-p", "42", "--layout-dir=/x"}).layout_directory == "/x");
+  CHECK(parse({"--layout-dir", "/x", "--", "python"}).layout_directory == "/x");
+  CHECK(parse({"-p", "42"}).layout_directory.empty());
+}
+
 TEST_CASE("every long option has the meaning of its letter", "[cli]") {
   const auto options = parse({"--pid", "42", "--seconds=2.5", "--rate", "0.001", "--output=x.samp",
                               "--exclude-idle", "--no-line-numbers", "--quiet"});
@@ -149,6 +163,22 @@ TEST_CASE("modes have short names", "[cli]") {
   CHECK(parse({"-p", "42", "--mode", "active", "-x"}).sampling.mode == Mode::active);
 }
 
+TEST_CASE("a thread that runs is stopped by its tracer unless another way is given", "[cli]") {
+  CHECK(parse({"-p", "42"}).sampling.hold == Hold::ptrace);
+  CHECK(parse({"-p", "42", "--hold", "ptrace"}).sampling.hold == Hold::ptrace);
+  CHECK(parse({"-p", "42", "--hold=preempt"}).sampling.hold == Hold::preempt);
+  CHECK(parse({"-p", "42", "--hold", "none"}).sampling.hold == Hold::none);
+  CHECK(parse({"--hold", "preempt", "--", "python"}).sampling.hold == Hold::preempt);
+  CHECK(parse({"dump", "-p", "42", "--hold", "preempt"}).sampling.hold == Hold::preempt);
+}
+
+TEST_CASE("not to hold a thread has more than one name", "[cli]") {
+  CHECK(parse({"-p", "42", "--nonblocking"}).sampling.hold == Hold::none);
+  CHECK(parse({"-p", "42", "--no-stop"}).sampling.hold == Hold::none);
+  CHECK(parse({"-p", "42", "--no-stop", "--nonblocking", "--hold", "none"}).sampling.hold == Hold::none);
+  CHECK(parse({"dump", "-p", "42", "--no-stop"}).sampling.hold == Hold::none);
+}
+
 TEST_CASE("idle ticks are reported where Pyflame reports them", "[cli]") {
   CHECK(parse({"-p", "42", "-g", "--style", "pyflame"}).sampling.report_idle);
   CHECK_FALSE(parse({"-p", "42", "-gx", "--style", "pyflame"}).sampling.report_idle);
@@ -173,6 +203,7 @@ TEST_CASE("an ABI is a version without its dot", "[cli]") {
   CHECK(parse({"-p", "42", "--abi", "27"}).abi == PythonVersion{2, 7});
   CHECK(parse({"-p", "42", "--abi=36"}).abi == PythonVersion{3, 6});
   CHECK(parse({"-p", "42", "--abi", "312"}).abi == PythonVersion{3, 12});
+  CHECK(parse({"-p", "42", "--abi", "313t"}).abi == PythonVersion{3, 13, true});
 }
 
 TEST_CASE("a dump is one tick of all threads or of those of a mode", "[cli]") {
@@ -210,8 +241,9 @@ TEST_CASE("a bare number is an error that names -p", "[cli]") {
 TEST_CASE("other words are errors that say where they go", "[cli]") {
   check_mistake({"python", "app.py"}, "'python' is no command", "sampler -- python ARGS");
   check_mistake({"-p", "42", "dump"}, "'dump' is not the first word", "sampler dump OPTIONS");
-  check_mistake({""}, "'' is no command", "record and dump");
-  check_mistake({"-p", "42", "-"}, "'-' is no command", "record and dump");
+  check_mistake({"-p", "42", "doctor"}, "'doctor' is not the first word", "sampler doctor OPTIONS");
+  check_mistake({""}, "'' is no command", "record, dump and doctor");
+  check_mistake({"-p", "42", "-"}, "'-' is no command", "record, dump and doctor");
 }
 
 TEST_CASE("what is no process id is an error", "[cli]") {
@@ -255,6 +287,22 @@ TEST_CASE("what is no number of ticks per second is an error", "[cli]") {
   check_mistake({"-p", "42", "--hz", "fast"}, "'fast'", "--hz max");
 }
 
+TEST_CASE("the limit on the time that a target is held is 5 % where none is given", "[cli]") {
+  CHECK(parse({"-p", "42"}).sampling.max_overhead == 5);
+  CHECK(parse({"-p", "42", "--max-overhead", "0"}).sampling.max_overhead == 0);
+  CHECK(parse({"-p", "42", "--max-overhead=0.5"}).sampling.max_overhead == 0.5);
+  CHECK(parse({"-p", "42", "--max-overhead", "100"}).sampling.max_overhead == 100);
+}
+
+TEST_CASE("what is no share of the time is an error that names --max-overhead", "[cli]") {
+  for (const char* const value : {"-1", "101", "nan", "inf", "5%", "much"}) {
+    check_mistake({"-p", "42", "--max-overhead", value}, value, "--max-overhead 5");
+  }
+  check_mistake({"-p", "42", "--max-overhead"}, "--max-overhead needs a value", "--max-overhead N");
+  check_mistake({"dump", "-p", "42", "--max-overhead", "3"}, "--max-overhead means nothing to a dump",
+                "leave it out");
+}
+
 TEST_CASE("an interval longer than the run is an error that names --hz", "[cli]") {
   check_mistake({"-p", "42", "-r", "100"}, "the interval of 100 s is longer than the run of 1 s",
                 "use --hz 100;");
@@ -271,11 +319,19 @@ TEST_CASE("contradictions are errors that name both sides", "[cli]") {
   check_mistake({"-d", "-t", "python"}, "-d and -t contradict", "sampler dump -p PID");
   check_mistake({"dump", "--", "python"}, "dump and -- contradict", "sampler dump -p PID");
   check_mistake({"record", "-d", "-p", "42"}, "record and -d contradict", "sampler dump");
+  check_mistake({"doctor", "--", "python"}, "doctor and -- contradict", "sampler doctor -p PID");
+  check_mistake({"doctor", "-d", "-p", "42"}, "doctor and -d contradict", "sampler dump");
   check_mistake({"-p", "42", "-r", "0.01", "--hz", "100"}, "-r and --hz contradict", "one of them");
   check_mistake({"-p", "42", "-g", "--mode", "wall"}, "-g and --mode wall contradict", "one of them");
   check_mistake({"-p", "42", "-g", "--mode", "active"}, "-g and --mode active contradict", "one of them");
   check_mistake({"-p", "42", "-x", "--mode", "wall"}, "-x and --mode wall contradict", "one of them");
   check_mistake({"-p", "42", "-x", "--mode", "cpu"}, "-x and --mode cpu contradict", "one of them");
+  check_mistake({"-p", "42", "--no-stop", "--hold", "ptrace"}, "--no-stop and --hold ptrace contradict",
+                "one of them");
+  check_mistake({"-p", "42", "--nonblocking", "--hold=preempt"},
+                "--nonblocking and --hold preempt contradict", "one of them");
+  check_mistake({"dump", "-p", "42", "--no-stop", "--hold", "preempt"},
+                "--no-stop and --hold preempt contradict", "one of them");
 }
 
 TEST_CASE("times mean nothing to a dump", "[cli]") {
@@ -284,14 +340,31 @@ TEST_CASE("times mean nothing to a dump", "[cli]") {
   check_mistake({"dump", "-p", "42", "--hz", "3"}, "--hz means nothing to a dump", "leave it out");
 }
 
+TEST_CASE("options of sampling mean nothing to the doctor", "[cli]") {
+  check_mistake({"doctor", "-p", "42", "-s", "3"}, "-s means nothing to the doctor", "sampler doctor");
+  check_mistake({"doctor", "-r", "0.1"}, "-r means nothing to the doctor", "leave it out");
+  check_mistake({"doctor", "-o", "x.samp"}, "-o means nothing to the doctor", "leave it out");
+  check_mistake({"doctor", "--style", "pyflame"}, "--style means nothing to the doctor", "leave it out");
+  check_mistake({"doctor", "--abi", "312"}, "--abi means nothing to the doctor", "leave it out");
+  check_mistake({"doctor", "-q"}, "-q means nothing to the doctor", "leave it out");
+  check_mistake({"doctor", "-x"}, "-x means nothing to the doctor", "leave it out");
+  check_mistake({"doctor", "--no-stop"}, "--no-stop means nothing to the doctor", "leave it out");
+  check_mistake({"doctor", "--hold", "none"}, "--hold means nothing to the doctor", "leave it out");
+  check_mistake({"doctor", "--threads"}, "--threads means nothing to the doctor", "leave it out");
+}
+
 TEST_CASE("unknown values are errors that list the known ones", "[cli]") {
   check_mistake({"-p", "42", "--mode", "idle"}, "unknown mode 'idle'", "wall, active, cpu or gil");
+  check_mistake({"-p", "42", "--hold", "still"}, "unknown way to hold 'still'", "ptrace, preempt or none");
+  check_mistake({"-p", "42", "--hold", ""}, "--hold needs a value", "--hold HOW");
   check_mistake({"-p", "42", "--style", "py-spy"}, "unknown style 'py-spy'", "pyflame");
-  check_mistake({"-p", "42", "--abi", "0"}, "unknown ABI '0'", "27, 38 or 312");
-  check_mistake({"-p", "42", "--abi", "3.9"}, "unknown ABI '3.9'", "27, 38 or 312");
-  check_mistake({"-p", "42", "--abi", "25"}, "unknown ABI '25'", "27, 38 or 312");
-  check_mistake({"-p", "42", "--abi", "309"}, "unknown ABI '309'", "27, 38 or 312");
-  check_mistake({"-p", "42", "--abi", "3100"}, "unknown ABI '3100'", "27, 38 or 312");
+  check_mistake({"-p", "42", "--abi", "0"}, "unknown ABI '0'", "27, 38 or 313t");
+  check_mistake({"-p", "42", "--abi", "3.9"}, "unknown ABI '3.9'", "27, 38 or 313t");
+  check_mistake({"-p", "42", "--abi", "25"}, "unknown ABI '25'", "27, 38 or 313t");
+  check_mistake({"-p", "42", "--abi", "309"}, "unknown ABI '309'", "27, 38 or 313t");
+  check_mistake({"-p", "42", "--abi", "t"}, "unknown ABI 't'", "27, 38 or 313t");
+  check_mistake({"-p", "42", "--abi", "313tt"}, "unknown ABI '313tt'", "27, 38 or 313t");
+  check_mistake({"-p", "42", "--abi", "3100"}, "unknown ABI '3100'", "27, 38 or 313t");
 }
 
 TEST_CASE("unknown options are errors, abbreviations among them", "[cli]") {
@@ -335,14 +408,19 @@ TEST_CASE("the help fits 100 columns, names every option and ends its last line"
   CHECK_THAT(help, Catch::Contains("-p, --pid PID"));
   CHECK_THAT(help, Catch::Contains("-t, --trace CMD..."));
   CHECK_THAT(help, Catch::Contains("    --hz N"));
+  CHECK_THAT(help, Catch::Contains("    --hold HOW"));
+  CHECK_THAT(help, Catch::Contains("    --nonblocking"));
+  CHECK_THAT(help, Catch::Contains("    --no-stop"));
   CHECK_THAT(help, Catch::Contains("-v, --version"));
   CHECK_THAT(help, Catch::Contains("sampler dump"));
+  CHECK_THAT(help, Catch::Contains("sampler doctor"));
+  CHECK_THAT(help, Catch::Contains("    --layout-dir DIR"));
   CHECK_THAT(help, Catch::Contains("9 no stack taken"));
 }
 
 TEST_CASE("the version lists the Pythons it knows as Pyflame did", "[cli]") {
-  const std::array versions{PythonVersion{2, 7}, PythonVersion{3, 6}, PythonVersion{3, 12}};
-  CHECK_THAT(version_text(versions), Catch::Matches(R"(sampler \d+\.\d+\.\d+ \(ABI list: 27 36 312\)\n)"));
+  const std::array versions{PythonVersion{2, 7}, PythonVersion{3, 6}, PythonVersion{3, 13, true}};
+  CHECK_THAT(version_text(versions), Catch::Matches(R"(sampler \d+\.\d+\.\d+ \(ABI list: 27 36 313t\)\n)"));
 }
 
 }  // namespace sampler

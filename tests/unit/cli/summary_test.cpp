@@ -14,6 +14,7 @@ RunSummary quiet_run() {
   summary.taken = 1000;
   summary.samples = 3000;
   summary.threads = 3;
+  summary.cpu = 25ms;
   return summary;
 }
 
@@ -23,11 +24,12 @@ std::uint64_t& failed(RunSummary& summary, TickFailure failure) {
 
 }  // namespace
 
-TEST_CASE("the summary of a run without trouble is three lines", "[cli]") {
-  CHECK(summary_text(quiet_run()) ==
+TEST_CASE("the summary of a run without trouble is four lines", "[cli]") {
+  CHECK(summary_text(quiet_run(), 5) ==
         "ticks    1000 asked, 1000 taken, 0 late, 0 failed in 10.0 s (100.0 per second)\n"
         "samples  3000 of 3 threads\n"
-        "stopped  never\n");
+        "stopped  never\n"
+        "sampler  used 25.0 ms of CPU time, 0.25 % of a CPU\n");
 }
 
 TEST_CASE("the summary of a run with all kinds of trouble counts each", "[cli]") {
@@ -40,22 +42,41 @@ TEST_CASE("the summary of a run with all kinds of trouble counts each", "[cli]")
   summary.samples = 990;
   summary.too_deep = 4;
   summary.unreadable = 6;
-  summary.held = {.count = 500, .median = 14'200ns, .p99 = 55us, .total = 8'200us};
+  summary.torn = 2;
+  summary.proofs = 20;
+  summary.failed_proofs = 3;
+  summary.held = {.count = 500, .median = 14'200ns, .p99 = 55us, .total = 8'200us, .wall = 8ms};
   summary.late_stops = 1;
   summary.interrupted_calls = 7;
-  CHECK(summary_text(summary) ==
+  CHECK(summary_text(summary, 5) ==
         "ticks    1000 asked, 990 taken, 3 late, 7 failed in 10.0 s (99.0 per second)\n"
         "         5 failed: the interpreter's memory could not be read\n"
         "         2 failed: the GIL changed hands too often\n"
-        "samples  990 of 1 thread, 4 <too deep>, 6 <unreadable>\n"
+        "samples  990 of 1 thread, 4 <too deep>, 6 <unreadable>, 2 <torn>\n"
         "stopped  500 times: median 14.2 us, p99 55.0 us, 8.20 ms in all, 0.08 % of the run, as the sampler "
         "sees it\n"
+        "         without ptrace: 20 proven not to have run meanwhile, 3 not\n"
         "         1 stop came late\n"
-        "         7 system calls of the target interrupted (EINTR)\n");
+        "         7 system calls of the target interrupted (EINTR)\n"
+        "sampler  used 25.0 ms of CPU time, 0.25 % of a CPU\n");
+}
+
+TEST_CASE("the summary of a run that was slowed down says by how much and why", "[cli]") {
+  auto summary = quiet_run();
+  summary.asked = summary.taken = 180;
+  summary.left_out = 820;
+  summary.widest_interval = 14'200us;
+  CHECK_THAT(summary_text(summary, 2.5),
+             Catch::Contains(
+                 "\n         820 more left out, the interval up to 14.2 ms: the target would be held for "
+                 "over 2.5 % of the time (--max-overhead 0: no limit)\nsamples"));
+  summary.left_out = 0;
+  CHECK_THAT(summary_text(summary, 5),
+             Catch::Contains("\n         not as fast as it goes, the interval up to 14.2 ms: "));
 }
 
 TEST_CASE("a run that ended at once has no rate", "[cli]") {
-  CHECK_THAT(summary_text(RunSummary{}),
+  CHECK_THAT(summary_text(RunSummary{}, 5),
              Catch::StartsWith("ticks    0 asked, 0 taken, 0 late, 0 failed in 0 ns (0.0 "));
 }
 

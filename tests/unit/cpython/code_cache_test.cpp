@@ -134,6 +134,20 @@ TEST_CASE("code of an equal version is not looked at again", "[cpython]") {
   CHECK(target.python.memory.reads == reads + 1);
 }
 
+TEST_CASE("once versions tell nothing any more, known code is looked at again, and once only", "[cpython]") {
+  Fixture target{{3, 12}};
+  const auto address = target.python.add_code({.name = "one", .version = 77});
+  auto* code = target.find_anew(address);
+  target.codes.forget_versions();
+  CHECK(target.find_anew(address) == code);
+  const auto reads = target.python.memory.reads;
+  CHECK(target.find_anew(address) == code);
+  CHECK(target.python.memory.reads == reads + 1);
+  target.reuse(address, "two");
+  target.codes.forget_versions();
+  CHECK(target.name(target.find_anew(address), address) == "two");
+}
+
 TEST_CASE("code of another version at the same address is noticed", "[cpython]") {
   Fixture target{{3, 12}};
   const auto address = target.python.add_code({.name = "one", .version = 77});
@@ -226,6 +240,100 @@ TEST_CASE("a cache of too many code objects starts anew at a tick", "[cpython]")
   const auto reads = target.python.memory.reads;
   CHECK(target.name(target.codes.find(target.python.memory, address), address) == "work");
   CHECK(target.python.memory.reads > reads);
+}
+
+namespace {
+
+/// Long enough for a code object to count as lasting.
+void let_last(Fixture& target, RemoteAddress address) {
+  for (int i = 0; i < 8; ++i) {
+    REQUIRE(target.find_anew(address) != nullptr);
+    REQUIRE(target.codes.confirm(target.python.memory));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a code object that has lasted is looked at once for many readings", "[cpython]") {
+  Fixture target{{3, 12}};
+  const auto address = target.python.add_code({.version = 7});
+  let_last(target, address);
+  const int before = target.python.memory.reads;
+  for (int i = 0; i < 5; ++i) {
+    target.codes.begin_reading();
+    CHECK(target.codes.find_lasting(target.python.memory, address) != nullptr);
+  }
+  CHECK(target.python.memory.reads == before);
+  CHECK(target.codes.confirm(target.python.memory));
+  CHECK(target.python.memory.reads > before);
+}
+
+TEST_CASE("a code object that is new is looked at in every reading", "[cpython]") {
+  Fixture target{{3, 12}};
+  const auto address = target.python.add_code({.version = 7});
+  REQUIRE(target.find_anew(address) != nullptr);
+  target.codes.begin_reading();
+  const int before = target.python.memory.reads;
+  CHECK(target.codes.find_lasting(target.python.memory, address) != nullptr);
+  CHECK(target.python.memory.reads > before);
+}
+
+TEST_CASE(
+    "a lasting code object that was replaced since proves nothing, and the next period is not concerned",
+    "[cpython]") {
+  for (const PythonVersion version : {PythonVersion{3, 9}, PythonVersion{3, 12}}) {
+    Fixture target{version};
+    target.codes.let_all_wait();
+    const auto address = target.python.add_code({.name = "work", .version = 7});
+    let_last(target, address);
+    target.codes.begin_reading();
+    REQUIRE(target.codes.find_lasting(target.python.memory, address) != nullptr);
+    target.reuse(address, "krow");
+    if (target.python.layout.code.version.exists()) target.set_version(address, 8);
+    CHECK_FALSE(target.codes.confirm(target.python.memory));
+    CHECK(target.name(target.find_anew(address), address) == "krow");
+    CHECK(target.codes.confirm(target.python.memory));
+  }
+}
+
+TEST_CASE(
+    "that a lasting code object was replaced is known at the end of the period, however it was found out",
+    "[cpython]") {
+  Fixture target{{3, 12}};
+  const auto address = target.python.add_code({.name = "work", .version = 7});
+  let_last(target, address);
+  target.codes.begin_reading();
+  REQUIRE(target.codes.find_lasting(target.python.memory, address) != nullptr);
+  target.set_version(address, 8);
+  target.reuse(address, "krow");
+  CHECK(target.name(target.find_anew(address), address) == "krow");
+  target.codes.begin_tick();
+  CHECK_FALSE(target.codes.confirm(target.python.memory));
+}
+
+TEST_CASE("without a version a code object is looked at in every reading, however long it has lasted",
+          "[cpython]") {
+  Fixture target{{3, 9}};
+  const auto address = target.python.add_code({});
+  let_last(target, address);
+  target.codes.begin_reading();
+  const int before = target.python.memory.reads;
+  CHECK(target.codes.find_lasting(target.python.memory, address) != nullptr);
+  CHECK(target.python.memory.reads > before);
+}
+
+TEST_CASE("a code object that was replaced is waited for no more", "[cpython]") {
+  Fixture target{{3, 12}};
+  const auto address = target.python.add_code({.name = "work", .version = 7});
+  let_last(target, address);
+  auto* const replaced = target.find_anew(address);
+  target.set_version(address, 8);
+  target.reuse(address, "krow");
+  REQUIRE(target.find_anew(address) != replaced);
+  target.codes.begin_reading();
+  CHECK_FALSE(target.codes.is_same(target.python.memory, *replaced));
+  target.codes.begin_tick();
+  CHECK(target.codes.confirm(target.python.memory));
 }
 
 }  // namespace sampler

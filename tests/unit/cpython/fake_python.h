@@ -1,14 +1,17 @@
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "catch.h"
+#include "fake_table.h"
 #include "sampler/cpython/layout_catalog.h"
 #include "sampler/cpython/python_runtime.h"
 #include "sampler/memory/remote_memory.h"
@@ -49,12 +52,27 @@ class FakeMemory final : public RemoteMemory {
   /// Nobody can read the piece at an address any more.
   void remove(RemoteAddress piece) { REQUIRE(pieces_.erase(piece.value) == 1); }
 
+  /// As an overlay's fetch(): what is there now is what the sample before had, for count_unchanged().
+  void end_sample() { before_ = pieces_; }
+  std::size_t count_unchanged(RemoteAddress from, std::size_t size) noexcept override {
+    const auto now = find(from, size);
+    const auto before = find_in(before_, from, size);
+    if (now.size() != size || before.size() != size) return 0;
+    return static_cast<std::size_t>(std::mismatch(now.begin(), now.end(), before.begin()).first -
+                                    now.begin());
+  }
+
   int reads = 0;
 
  private:
+  using Pieces = std::map<std::uint64_t, std::vector<std::byte>>;
+
   std::span<std::byte> find(RemoteAddress from, std::size_t size) noexcept {
-    auto piece = pieces_.upper_bound(from.value);
-    if (piece == pieces_.begin()) return {};
+    return find_in(pieces_, from, size);
+  }
+  static std::span<std::byte> find_in(Pieces& pieces, RemoteAddress from, std::size_t size) noexcept {
+    auto piece = pieces.upper_bound(from.value);
+    if (piece == pieces.begin()) return {};
     --piece;
     const auto offset = from.value - piece->first;
     auto& bytes = piece->second;
@@ -62,14 +80,27 @@ class FakeMemory final : public RemoteMemory {
     return std::span{bytes}.subspan(offset, size);
   }
 
-  std::map<std::uint64_t, std::vector<std::byte>> pieces_;
+  Pieces pieces_;
+  Pieces before_;  // as of the sample before
   std::uint64_t next_ = 0x7f00'0000'1000;
 };
 
 /// The layout of a supported version; it lives as long as the test program.
 inline const Layout& layout_of(PythonVersion version) {
   static const LayoutCatalog catalog;
-  return catalog.find(version);
+  static std::map<PythonVersion, Layout> completed;
+  const auto& source = catalog.find(version);
+  if (source.schema.empty()) return source.layout;
+  if (const auto known = completed.find(version); known != completed.end()) return known->second;
+  const FakeTable table{catalog.schema_of(source), version};
+  const auto layout = complete_layout(source, table.offsets());
+  if (!layout) FAIL(layout.error());
+  return completed.emplace(version, *layout).first->second;
+}
+
+/// As a runtime wants it; the layout must live longer.
+inline std::shared_ptr<const Layout> not_owned(const Layout& layout) {
+  return {std::shared_ptr<const Layout>{}, &layout};
 }
 
 /// What a test says of a code object.
@@ -86,7 +117,7 @@ struct CodeFacts {
 class FakePython {
  public:
   explicit FakePython(PythonVersion version) : layout{layout_of(version)} {
-    runtime.layout = &layout;
+    runtime.layout = not_owned(layout);
     runtime.code_type = memory.add(400);
     runtime.interpreters_head = memory.add(8);
   }
@@ -137,8 +168,13 @@ class FakePython {
   }
 
   RemoteAddress add_frame(RemoteAddress code, RemoteAddress previous, std::int32_t index = 0) {
+    const auto object = memory.add(layout.frame.size);
+    put_frame(object, code, previous, index);
+    return object;
+  }
+  /// Makes what is at an address a frame.
+  void put_frame(RemoteAddress object, RemoteAddress code, RemoteAddress previous, std::int32_t index) {
     const auto& frame = layout.frame;
-    const auto object = memory.add(frame.size);
     memory.put(object + frame.executable.offset, code);
     memory.put(object + frame.previous.offset, previous);
     const auto at = instruction(code, index);
@@ -147,7 +183,6 @@ class FakePython {
     } else {
       memory.put(object + frame.instruction.offset, static_cast<std::uint32_t>(at));
     }
-    return object;
   }
   /// A frame that this version puts where C calls Python.
   RemoteAddress add_trampoline(RemoteAddress previous) {
@@ -158,6 +193,27 @@ class FakePython {
   }
   void set_previous(RemoteAddress frame, RemoteAddress previous) {
     memory.put(frame + layout.frame.previous.offset, previous);
+  }
+
+  /// What an evaluation loop has on the C stack: its innermost frame, and the loop that called it.
+  RemoteAddress add_cframe(RemoteAddress current_frame, RemoteAddress previous) {
+    const auto object =
+        memory.add(std::max(layout.cframe.current_frame.offset, layout.cframe.previous.offset) + 8);
+    memory.put(object + layout.cframe.current_frame.offset, current_frame);
+    memory.put(object + layout.cframe.previous.offset, previous);
+    return object;
+  }
+  /// Copies of a code's bytecode for the threads: null where a thread has none. The first is of the code's
+  /// own.
+  RemoteAddress add_copies(RemoteAddress code, const std::vector<RemoteAddress>& copies) {
+    const auto entries = layout.code.thread_bytecode_entries.offset;
+    const auto array = memory.add(entries + copies.size() * sizeof(RemoteAddress));
+    memory.put(array, static_cast<std::int64_t>(copies.size()));
+    for (std::size_t i = 0; i < copies.size(); ++i) {
+      memory.put(array + (entries + i * sizeof(RemoteAddress)), copies[i]);
+    }
+    memory.put(code + layout.code.thread_bytecode.offset, array);
+    return array;
   }
 
   /// A thread state that nobody's list holds.
@@ -172,9 +228,7 @@ class FakePython {
         memory.put(thread + layout.thread.current_frame.offset, innermost_frame);
         break;
       case FrameChain::through_cframe: {
-        const auto cframe = memory.add(layout.cframe.current_frame.offset + 8);
-        memory.put(cframe + layout.cframe.current_frame.offset, innermost_frame);
-        memory.put(thread + layout.thread.cframe.offset, cframe);
+        memory.put(thread + layout.thread.cframe.offset, add_cframe(innermost_frame, {}));
         break;
       }
     }

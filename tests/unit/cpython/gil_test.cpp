@@ -6,6 +6,7 @@
 
 #include "catch.h"
 #include "fake_python.h"
+#include "gil_words.h"
 
 namespace sampler {
 namespace {
@@ -16,14 +17,14 @@ constexpr RemoteAddress other{0x7f00'0003'0000};
 
 PythonRuntime struct_runtime(PythonVersion version) {
   PythonRuntime runtime;
-  runtime.layout = &layout_of(version);
+  runtime.layout = not_owned(layout_of(version));
   runtime.gil.state = state;
   return runtime;
 }
 
 PythonRuntime static_runtime() {
   PythonRuntime runtime;
-  runtime.layout = &layout_of({3, 6});
+  runtime.layout = not_owned(layout_of({3, 6}));
   runtime.gil.locked = {0x1000};
   runtime.gil.last_holder = {0x2000};
   runtime.gil.switch_number = {0x3000};
@@ -35,23 +36,21 @@ PythonRuntime static_runtime() {
 
 PythonRuntime oldest_runtime() {
   PythonRuntime runtime;
-  runtime.layout = &layout_of({2, 7});
+  runtime.layout = not_owned(layout_of({2, 7}));
   runtime.gil.current_thread = {0x6000};
   runtime.gil.lock_pointer = {0x7000};
   return runtime;
 }
 
+GilProbe probe_of(const PythonRuntime& runtime) {
+  return {*runtime.layout, runtime.gil};
+}
+
 /// The words as if each range had been read: `values` by address.
-GilProbe::Words read_words(const GilProbe& probe, const std::map<RemoteAddress, std::uint64_t>& values) {
+GilProbe::Words read_words(const GilProbe& probe, const Values& values) {
   GilProbe::Words words;
   words.fill(std::byte{0xAA});
-  const auto ranges = probe.ranges(words);
-  CHECK(ranges.size() == values.size());
-  for (const auto& range : ranges) {
-    const auto value = values.find(range.from);
-    REQUIRE(value != values.end());
-    std::memcpy(range.into.data(), &value->second, range.into.size());
-  }
+  CHECK(fill(probe.ranges(words), values) == values.size());
   return words;
 }
 
@@ -78,30 +77,30 @@ bool waits(const GilProbe& probe, RemoteAddress futex, const GilProbe::Words& wo
 }  // namespace
 
 TEST_CASE("a locked GIL is held by its last holder", "[cpython]") {
-  const GilProbe in_runtime{struct_runtime({3, 9})};
-  const GilProbe in_interpreter{struct_runtime({3, 12})};
+  const auto in_runtime = probe_of(struct_runtime({3, 9}));
+  const auto in_interpreter = probe_of(struct_runtime({3, 12}));
   const GilState expected{.is_ready = true, .holder = holder, .last_holder = holder, .switches = 41};
   CHECK(in_runtime.decode(struct_words(in_runtime, holder, 41, 1)) == expected);
   CHECK(in_interpreter.decode(struct_words(in_interpreter, holder, 41, 1)) == expected);
 }
 
 TEST_CASE("an unlocked GIL has no holder but remembers the last", "[cpython]") {
-  const GilProbe in_runtime{struct_runtime({3, 9})};
-  const GilProbe in_interpreter{struct_runtime({3, 12})};
+  const auto in_runtime = probe_of(struct_runtime({3, 9}));
+  const auto in_interpreter = probe_of(struct_runtime({3, 12}));
   const GilState expected{.is_ready = true, .holder = {}, .last_holder = holder, .switches = 41};
   CHECK(in_runtime.decode(struct_words(in_runtime, holder, 41, 0)) == expected);
   CHECK(in_interpreter.decode(struct_words(in_interpreter, holder, 41, 0)) == expected);
 }
 
 TEST_CASE("a GIL that is not made yet is not ready", "[cpython]") {
-  const GilProbe in_runtime{struct_runtime({3, 9})};
-  const GilProbe in_interpreter{struct_runtime({3, 12})};
+  const auto in_runtime = probe_of(struct_runtime({3, 9}));
+  const auto in_interpreter = probe_of(struct_runtime({3, 12}));
   CHECK_FALSE(in_runtime.decode(struct_words(in_runtime, {}, 0, -1)).is_ready);
   CHECK_FALSE(in_interpreter.decode(struct_words(in_interpreter, {}, 0, -1)).is_ready);
 }
 
 TEST_CASE("a static GIL is decoded like a struct", "[cpython]") {
-  const GilProbe probe{static_runtime()};
+  const auto probe = probe_of(static_runtime());
   CHECK(probe.decode(static_words(probe, 1)) ==
         GilState{.is_ready = true, .holder = holder, .last_holder = holder, .switches = 9});
   CHECK(probe.decode(static_words(probe, 0)) ==
@@ -109,7 +108,7 @@ TEST_CASE("a static GIL is decoded like a struct", "[cpython]") {
 }
 
 TEST_CASE("a process that never made a static GIL is run by the current thread", "[cpython]") {
-  const GilProbe probe{static_runtime()};
+  const auto probe = probe_of(static_runtime());
   const auto gil = probe.decode(static_words(probe, -1));
   CHECK(gil.is_ready);
   CHECK(gil.holder == other);
@@ -117,14 +116,14 @@ TEST_CASE("a process that never made a static GIL is run by the current thread",
 }
 
 TEST_CASE("the oldest GIL is held by the current thread and counts nothing", "[cpython]") {
-  const GilProbe probe{oldest_runtime()};
+  const auto probe = probe_of(oldest_runtime());
   const auto words = read_words(probe, {{{0x6000}, holder.value}, {{0x7000}, 0x8000}});
   CHECK(probe.decode(words) ==
         GilState{.is_ready = true, .holder = holder, .last_holder = {}, .switches = std::nullopt});
 }
 
 TEST_CASE("the oldest GIL without a current thread is free", "[cpython]") {
-  const GilProbe probe{oldest_runtime()};
+  const auto probe = probe_of(oldest_runtime());
   const auto words = read_words(probe, {{{0x6000}, 0}, {{0x7000}, 0x8000}});
   CHECK(probe.decode(words).holder.is_null());
 }
@@ -133,7 +132,7 @@ TEST_CASE("a static GIL whose symbols are stripped is read as the oldest kind", 
   auto runtime = static_runtime();
   runtime.gil = {};
   runtime.gil.current_thread = {0x6000};
-  const GilProbe probe{runtime};
+  const auto probe = probe_of(runtime);
   const auto words = read_words(probe, {{{0x6000}, holder.value}});
   CHECK(probe.decode(words) ==
         GilState{.is_ready = true, .holder = holder, .last_holder = {}, .switches = std::nullopt});
@@ -144,7 +143,7 @@ TEST_CASE("a static GIL whose symbols are stripped is read as the oldest kind", 
 TEST_CASE("words that are not read are 0 and not of the last time", "[cpython]") {
   auto runtime = oldest_runtime();
   runtime.gil.lock_pointer = {};
-  const GilProbe probe{runtime};
+  const auto probe = probe_of(runtime);
   GilProbe::Words words;
   words.fill(std::byte{0xAA});
   CHECK(probe.ranges(words).size() == 1);
@@ -153,14 +152,14 @@ TEST_CASE("words that are not read are 0 and not of the last time", "[cpython]")
 
 TEST_CASE("a wait inside the GIL's condition is a wait for the GIL", "[cpython]") {
   const auto& gil = layout_of({3, 12}).gil;
-  const GilProbe probe{struct_runtime({3, 12})};
+  const auto probe = probe_of(struct_runtime({3, 12}));
   CHECK(waits(probe, state + gil.cond.offset));
   CHECK(waits(probe, state + (gil.switch_cond.offset - 1)));
 }
 
 TEST_CASE("a wait to have handed the GIL over is no wait for it", "[cpython]") {
   const auto& gil = layout_of({3, 9}).gil;
-  const GilProbe probe{struct_runtime({3, 9})};
+  const auto probe = probe_of(struct_runtime({3, 9}));
   CHECK(waits(probe, state + gil.cond.offset));
   CHECK_FALSE(waits(probe, state + gil.switch_cond.offset));
   CHECK_FALSE(waits(probe, state + (gil.cond.offset - 1)));
@@ -169,12 +168,12 @@ TEST_CASE("a wait to have handed the GIL over is no wait for it", "[cpython]") {
 
 TEST_CASE("a wait in another call is no wait for the GIL", "[cpython]") {
   const auto inside = state + layout_of({3, 12}).gil.cond.offset;
-  const GilProbe probe{struct_runtime({3, 12})};
+  const auto probe = probe_of(struct_runtime({3, 12}));
   CHECK_FALSE(probe.is_wait_for_gil(BlockedCall{SYS_read, inside.value}, {}));
 }
 
 TEST_CASE("a wait for a static GIL is in its condition or its mutex", "[cpython]") {
-  const GilProbe probe{static_runtime()};
+  const auto probe = probe_of(static_runtime());
   CHECK(waits(probe, {0x4000}));
   CHECK(waits(probe, {0x4000 + 47}));
   CHECK_FALSE(waits(probe, {0x4000 + 48}));
@@ -185,7 +184,7 @@ TEST_CASE("a wait for a static GIL is in its condition or its mutex", "[cpython]
 }
 
 TEST_CASE("a wait for the oldest GIL is in the semaphore that its lock points to", "[cpython]") {
-  const GilProbe probe{oldest_runtime()};
+  const auto probe = probe_of(oldest_runtime());
   const auto words = read_words(probe, {{{0x6000}, holder.value}, {{0x7000}, 0x8000}});
   CHECK(waits(probe, {0x8000}, words));
   CHECK(waits(probe, {0x8000 + 31}, words));
@@ -194,7 +193,7 @@ TEST_CASE("a wait for the oldest GIL is in the semaphore that its lock points to
 }
 
 TEST_CASE("nobody waits for the oldest GIL before it is made", "[cpython]") {
-  const GilProbe probe{oldest_runtime()};
+  const auto probe = probe_of(oldest_runtime());
   const auto words = read_words(probe, {{{0x6000}, holder.value}, {{0x7000}, 0}});
   CHECK_FALSE(waits(probe, {0}, words));
   CHECK_FALSE(waits(probe, {8}, words));

@@ -1,112 +1,34 @@
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "catch.h"
-#include "sampler/base/error.h"
-#include "sampler/cpython/layout_catalog.h"
+#include "layout_text.h"
+#include "sampler/cpython/layout_source.h"
 
+namespace sampler {
 namespace {
 
 using Catch::Matchers::Contains;
-using sampler::Error;
-using sampler::ErrorKind;
-using sampler::Layout;
-using sampler::LayoutCatalog;
-using sampler::parse_layout;
-using sampler::PythonVersion;
-
-/// The smallest kind of layout: heap frames, byte strings, no runtime struct. 25 lines.
-std::string simple_text() {
-  return "# comment\n"
-         "python 9.1\n"
-         "source static\n"
-         "\n"
-         "trait.frame_chain frame_objects\n"
-         "trait.line_table lnotab_unsigned\n"
-         "trait.instruction byte_offset\n"
-         "trait.strings byte_string\n"
-         "trait.gil current_thread\n"
-         "trait.first_trampoline_owner 255\n"
-         "trait.executable_tag_mask 0\n"
-         "interpreter.next 0\n"
-         "interpreter.threads_head 8\n"
-         "thread.size\t152\n"
-         "thread.next 0\n"
-         "thread.interpreter 8\n"
-         "thread.frame 16\n"
-         "thread.thread_id 144\n"
-         "frame.size 124\n"
-         "frame.previous 24\n"
-         "frame.executable 32\n"
-         "frame.instruction 120\n"
-         "code.size 128\n"
-         "code.filename 80\n"
-         "code.name 88\n"
-         "code.first_line 96\n"
-         "code.line_table 104\n"
-         "object.type 8\n"
-         "object.var_size 16\n"
-         "bytes.data 36\n";
-}
-
-/// simple_text() with one line replaced by another text.
-std::string simple_text_with(std::string_view line, std::string_view replacement) {
-  std::string text = simple_text();
-  const auto at = text.find(line);
-  REQUIRE(at != std::string::npos);
-  return text.replace(at, line.size(), replacement);
-}
 
 std::string mistake_in(const std::string& text) {
-  try {
-    static_cast<void>(parse_layout("x.layout", text));
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::usage);
-    return error.what();
-  }
-  return "no mistake found";
+  return mistake_of([&] { static_cast<void>(parse_layout("x.layout", text)); });
 }
 
-ErrorKind kind_of_find(const LayoutCatalog& catalog, PythonVersion version) {
-  try {
-    static_cast<void>(catalog.find(version));
-  } catch (const Error& error) {
-    return error.kind();
-  }
-  return ErrorKind::internal;
+std::string mistake_in_table(std::string_view line, std::string_view replacement) {
+  return mistake_in(replaced(table_text(), line, replacement));
 }
-
-/// A directory of its own, gone at the end of the test.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "layouts-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  void write(const std::string& name, const std::string& text) const { std::ofstream{path_ / name} << text; }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace
 
 TEST_CASE("a layout file fills the fields it names and leaves the others absent", "[cpython]") {
-  const Layout layout = parse_layout("x.layout", simple_text());
+  const auto source = parse_layout("x.layout", simple_text());
+  const auto& layout = source.layout;
+  CHECK(source.name == "x.layout");
+  CHECK(source.schema.empty());
+  CHECK(source.table_fields.empty());
   CHECK(layout.version == PythonVersion{9, 1});
-  CHECK(layout.traits.line_table == sampler::LineTable::lnotab_unsigned);
+  CHECK(layout.traits.line_table == LineTable::lnotab_unsigned);
   CHECK(layout.traits.first_trampoline_owner == 255);
   CHECK(layout.thread.size == 152);
   CHECK(layout.thread.frame.offset == 16);
@@ -118,25 +40,25 @@ TEST_CASE("a layout file fills the fields it names and leaves the others absent"
 
 TEST_CASE("a missing key is named", "[cpython]") {
   CHECK(mistake_in(simple_text_with("frame.previous 24\n", "")) ==
-        "x.layout:29: the key 'frame.previous' is missing");
+        "x.layout:30: the key 'frame.previous' is missing");
   CHECK(mistake_in(simple_text_with("trait.gil current_thread\n", "")) ==
-        "x.layout:29: the key 'trait.gil' is missing");
+        "x.layout:30: the key 'trait.gil' is missing");
   CHECK(mistake_in("") == "x.layout:0: the key 'python' is missing");
 }
 
 TEST_CASE("an unknown key is named with its line", "[cpython]") {
   CHECK(mistake_in(simple_text_with("frame.previous 24", "frame.prevoius 24")) ==
-        "x.layout:20: the key 'frame.prevoius' is unknown");
+        "x.layout:21: the key 'frame.prevoius' is unknown");
 }
 
 TEST_CASE("a key given twice is named with both lines", "[cpython]") {
   CHECK(mistake_in(simple_text() + "thread.next 0\n") ==
-        "x.layout:31: the key 'thread.next' is already in line 15");
+        "x.layout:32: the key 'thread.next' is already in line 16");
 }
 
 TEST_CASE("a key that the traits leave no room for is refused", "[cpython]") {
   CHECK(mistake_in(simple_text() + "thread.cframe 56\n") ==
-        "x.layout:31: the traits leave no room for the key 'thread.cframe'");
+        "x.layout:32: the traits leave no room for the key 'thread.cframe'");
 }
 
 TEST_CASE("the traits decide which keys have to be there", "[cpython]") {
@@ -152,21 +74,21 @@ TEST_CASE("the traits decide which keys have to be there", "[cpython]") {
 
 TEST_CASE("an offset outside its struct is refused, the field's width counted", "[cpython]") {
   CHECK(mistake_in(simple_text_with("frame.executable 32", "frame.executable 117")) ==
-        "x.layout:21: 'frame.executable' takes 8 bytes at 117, outside its struct of 124 bytes");
+        "x.layout:22: 'frame.executable' takes 8 bytes at 117, outside its struct of 124 bytes");
   CHECK(mistake_in(simple_text_with("frame.instruction 120", "frame.instruction 121")) ==
-        "x.layout:22: 'frame.instruction' takes 4 bytes at 121, outside its struct of 124 bytes");
+        "x.layout:23: 'frame.instruction' takes 4 bytes at 121, outside its struct of 124 bytes");
 }
 
 TEST_CASE("an absurd number is refused", "[cpython]") {
   CHECK(mistake_in(simple_text_with("code.size 128", "code.size 65537")) ==
-        "x.layout:23: 'code.size' must be a number from 1 to 65536, not '65537'");
-  CHECK_THAT(mistake_in(simple_text_with("code.size 128", "code.size 0")), Contains("x.layout:23: "));
+        "x.layout:24: 'code.size' must be a number from 1 to 65536, not '65537'");
+  CHECK_THAT(mistake_in(simple_text_with("code.size 128", "code.size 0")), Contains("x.layout:24: "));
   CHECK_THAT(mistake_in(simple_text_with("bytes.data 36", "bytes.data 99999999999999999999")),
-             Contains("x.layout:30: "));
+             Contains("x.layout:31: "));
   CHECK_THAT(mistake_in(simple_text_with("interpreter.next 0", "interpreter.next 16777217")),
-             Contains("x.layout:12: "));
-  CHECK_THAT(mistake_in(simple_text_with("bytes.data 36", "bytes.data -1")), Contains("x.layout:30: "));
-  CHECK_THAT(mistake_in(simple_text_with("bytes.data 36", "bytes.data 0x24")), Contains("x.layout:30: "));
+             Contains("x.layout:13: "));
+  CHECK_THAT(mistake_in(simple_text_with("bytes.data 36", "bytes.data -1")), Contains("x.layout:31: "));
+  CHECK_THAT(mistake_in(simple_text_with("bytes.data 36", "bytes.data 0x24")), Contains("x.layout:31: "));
 }
 
 TEST_CASE("a trait with a value it cannot have is refused", "[cpython]") {
@@ -187,59 +109,98 @@ TEST_CASE("a version that is none is refused", "[cpython]") {
 
 TEST_CASE("a source that this program cannot use is refused", "[cpython]") {
   CHECK(mistake_in(simple_text_with("source static", "source elsewhere")) ==
-        "x.layout:3: 'source' can only be 'static', not 'elsewhere'");
+        "x.layout:3: 'source' can be 'static' or 'debug_offsets', not 'elsewhere'");
 }
 
 TEST_CASE("a line with one word or three is refused", "[cpython]") {
   CHECK(mistake_in(simple_text_with("thread.next 0", "thread.next")) ==
-        "x.layout:15: a line is a key and a value");
+        "x.layout:16: a line is a key and a value");
   CHECK(mistake_in(simple_text_with("thread.next 0", "thread.next 0 0")) ==
-        "x.layout:15: a line is a key and a value");
+        "x.layout:16: a line is a key and a value");
 }
 
-TEST_CASE("the embedded layouts are all there, in ascending order", "[cpython]") {
-  const LayoutCatalog catalog;
-  const auto versions = catalog.versions();
-  CHECK(std::is_sorted(versions.begin(), versions.end()));
-  CHECK(versions.size() >= 8);
-  CHECK(catalog.find({2, 7}).traits.strings == sampler::StringKind::byte_string);
-  CHECK(catalog.find({3, 12}).traits.frame_chain == sampler::FrameChain::through_cframe);
-}
-
-TEST_CASE("an unknown version is an error that names the supported ones and the cure", "[cpython]") {
-  const LayoutCatalog catalog;
-  CHECK(kind_of_find(catalog, {3, 5}) == ErrorKind::unsupported_python);
-  CHECK_THROWS_WITH(catalog.find({9, 9}),
-                    Contains("CPython 9.9 is not supported") && Contains("3.6, 3.7, 3.8"));
-  try {
-    static_cast<void>(catalog.find({9, 9}));
-  } catch (const Error& error) {
-    CHECK_THAT(error.hint(), Contains("docs/adding-a-python.md") && Contains("tools/gen_layout.py"));
+TEST_CASE("a version may be that of a free-threaded build", "[cpython]") {
+  const auto free_threaded = parse_layout("x.layout", simple_text_with("python 9.1", "python 3.13t"));
+  CHECK(free_threaded.layout.version == PythonVersion{3, 13, true});
+  CHECK(to_string(free_threaded.layout.version) == "3.13t");
+  CHECK(mistake_in(simple_text_with("python 9.1", "python 3.13x")) ==
+        "x.layout:2: 'python' must be a version like 3.12 or 3.13t, not '3.13x'");
+  for (const auto* const version : {"3.13tt", "3.t", "t", "3t", "3.13T", "3.t13", "t3.13"}) {
+    CHECK_THAT(mistake_in(simple_text_with("python 9.1", "python " + std::string{version})),
+               Contains("x.layout:2: 'python' must be a version"));
   }
 }
 
-TEST_CASE("a directory's layouts are added and replace those of the same version", "[cpython]") {
-  const TemporaryDirectory directory;
-  directory.write("new.layout", simple_text());
-  directory.write("known.layout", simple_text_with("python 9.1", "python 3.12"));
-  directory.write("notes.txt", "not a layout");
-  LayoutCatalog catalog;
-  const auto before = catalog.versions().size();
-  catalog.add_directory(directory.path());
-  CHECK(catalog.versions().size() == before + 1);
-  CHECK(catalog.versions().back() == PythonVersion{9, 1});
-  CHECK(catalog.find({3, 12}).traits.frame_chain == sampler::FrameChain::frame_objects);
+TEST_CASE("fields that the target tells are left open and named", "[cpython]") {
+  const auto source = parse_layout("x.layout", table_text());
+  CHECK(source.schema == "little");
+  CHECK(source.layout.version == PythonVersion{9, 2, true});
+  CHECK(source.layout.traits.gil == GilKind::none);
+  REQUIRE(source.table_fields.size() == 8);
+  const auto& first = source.table_fields.front();
+  CHECK(first.key == "runtime.interpreters_head");
+  CHECK(first.word == "runtime_state.interpreters_head");
+  CHECK(first.line == 12);
+  CHECK(source.table_fields.back().key == "object.type");
+  CHECK(source.table_fields.back().line == 35);
+  CHECK_FALSE(source.layout.runtime.interpreters_head.exists());
+  CHECK_FALSE(source.layout.thread.next.exists());
+  CHECK(source.layout.thread.size == 0);
+  CHECK(source.layout.thread.current_frame.offset == 24);
+  CHECK(source.layout.frame.size == 88);
 }
 
-TEST_CASE("a mistake in a directory's layout names file and line", "[cpython]") {
-  const TemporaryDirectory directory;
-  directory.write("bad.layout", "python 9.1\nnonsense 1\n");
-  LayoutCatalog catalog;
-  CHECK_THROWS_WITH(catalog.add_directory(directory.path()), Contains("bad.layout:2: "));
+TEST_CASE("a layout that the target completes may be whole by itself", "[cpython]") {
+  const auto source =
+      parse_layout("x.layout", simple_text_with("source static", "source debug_offsets\nschema little"));
+  CHECK(source.schema == "little");
+  CHECK(source.table_fields.empty());
 }
 
-TEST_CASE("a directory that cannot be listed is an error", "[cpython]") {
-  LayoutCatalog catalog;
-  CHECK_THROWS_WITH(catalog.add_directory("/nowhere/at/all"),
-                    Contains("cannot list layout directory /nowhere/at/all: "));
+TEST_CASE("only a source of offsets has a schema, and needs one", "[cpython]") {
+  CHECK(mistake_in_table("schema little\n", "") == "x.layout:36: the key 'schema' is missing");
+  CHECK(mistake_in(simple_text_with("source static", "source static\nschema little")) ==
+        "x.layout:4: only the source 'debug_offsets' has a schema");
 }
+
+TEST_CASE("a static layout has no fields for the target to tell", "[cpython]") {
+  CHECK(mistake_in(simple_text_with("thread.next 0", "thread.next @thread_state.next")) ==
+        "x.layout:16: 'thread.next' must be a number from 0 to 65536, not '@thread_state.next'");
+}
+
+TEST_CASE("the target tells fields and no traits", "[cpython]") {
+  CHECK(mistake_in_table("trait.executable_tag_mask 3", "trait.executable_tag_mask @a.b") ==
+        "x.layout:11: 'trait.executable_tag_mask' must be a number from 0 to 15, not '@a.b'");
+  CHECK(mistake_in_table("trait.gil none", "trait.gil @a.b") == "x.layout:8: 'trait.gil' cannot be '@a.b'");
+}
+
+TEST_CASE("a field that the traits leave no room for cannot be told by the target either", "[cpython]") {
+  CHECK(
+      mistake_in_table("thread.interpreter 16", "thread.interpreter 16\nthread.cframe @thread_state.next") ==
+      "x.layout:20: the traits leave no room for the key 'thread.cframe'");
+}
+
+TEST_CASE("what the file itself has of a struct is bounded by its own numbers only", "[cpython]") {
+  // How large a code object is, the target tells; how large a frame is, the file does.
+  CHECK(parse_layout("x.layout", replaced(table_text(), "code.bytecode 200", "code.bytecode 65536"))
+            .layout.code.bytecode.offset == 65536);
+  CHECK(mistake_in_table("frame.instruction 56", "frame.instruction 81") ==
+        "x.layout:26: 'frame.instruction' takes 8 bytes at 81, outside its struct of 88 bytes");
+}
+
+TEST_CASE("only where there is no GIL a thread state says that it may run Python", "[cpython]") {
+  CHECK_THAT(mistake_in_table("thread.attachment 32\n", ""),
+             Contains("the key 'thread.attachment' is missing"));
+  CHECK(mistake_in(simple_text() + "thread.attachment 32\n") ==
+        "x.layout:32: the traits leave no room for the key 'thread.attachment'");
+}
+
+TEST_CASE("a cframe is there for the chain of frames or for the thread that runs a state", "[cpython]") {
+  const auto text = simple_text_with("trait.state_thread named", "trait.state_thread by_cframe");
+  CHECK_THAT(mistake_in(text), Contains("the key 'thread.cframe' is missing"));
+  const auto layout = parse_layout("x.layout", text + "thread.cframe 40\n").layout;
+  CHECK(layout.thread.cframe.offset == 40);
+  CHECK(layout.traits.state_thread == StateThread::by_cframe);
+}
+
+}  // namespace sampler

@@ -5,9 +5,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "catch.h"
 #include "sampler/base/file.h"
@@ -94,6 +96,7 @@ class LittleElf {
     std::vector<std::byte> all(end_at);
     put(all, 0, &header, sizeof header);
     put(all, segment_at, &segment, sizeof segment);
+    put(all, segment_at + sizeof segment, &second_segment, sizeof second_segment);
     for (std::size_t i = 0; i < 64; ++i) all[load_offset + i] = static_cast<std::byte>(i + 1);
     put(all, symbols_at, symbols.data(), sizeof symbols);
     put(all, texts_at, texts.data(), texts.size());
@@ -118,6 +121,7 @@ class LittleElf {
 
   Elf64_Ehdr header{};
   Elf64_Phdr segment{};
+  Elf64_Phdr second_segment{};  // of none, as long as e_phnum is 1
   std::array<Elf64_Shdr, 5> sections{};
   std::array<Elf64_Sym, 5> symbols{};
   std::string texts{"\0here\0there\0missing\0nowhere\0", 28};
@@ -143,6 +147,39 @@ class LittleElf {
     symbol.st_shndx = section;
     return symbol;
   }
+};
+
+/// The little file with a hash table of one bucket, in place of the section .bss: `there` is not in it.
+class HashedElf : public LittleElf {
+ public:
+  HashedElf() {
+    names = std::string{"\0.dynsym\0.dynstr\0.gnu.hash\0.shstrtab\0", 37};
+    sections[3] = sections[1];
+    sections[3].sh_name = 17;
+    sections[3].sh_type = SHT_GNU_HASH;
+    sections[3].sh_link = 1;
+    sections[3].sh_offset = end_at;
+    sections[3].sh_size = sizeof words;
+    sections[4].sh_name = 27;
+    sections[4].sh_size = names.size();
+  }
+
+  [[nodiscard]] SymbolAddresses all_symbols() const {
+    constexpr std::array<std::string_view, 4> wanted{"here", "there", "missing", "nowhere"};
+    auto all = bytes();
+    const auto hashes = std::as_bytes(std::span{words});
+    all.insert(all.end(), hashes.begin(), hashes.end());
+    const auto elf = open_bytes(all);
+    REQUIRE(elf);
+    return elf->symbols(wanted);
+  }
+
+  static constexpr std::uint32_t hash_of_here = 0x7C97D3A9;
+  static constexpr std::uint32_t hash_of_missing = 0xC79B045F;
+  static constexpr std::uint32_t first_symbol = 1;
+  /// One bucket, the first symbol, one word of filter, its shift; the filter; the bucket; the hashes.
+  std::array<std::uint32_t, 10> words{1, first_symbol,        1, 0, 0, 0, first_symbol, hash_of_here & ~1U,
+                                      2, hash_of_missing | 1U};
 };
 
 constexpr std::uint64_t beyond = 1'000'000;
@@ -183,6 +220,87 @@ TEST_CASE("symbols of a little file are those that are defined and wanted", "[el
   constexpr std::array<std::string_view, 1> one{"there"};
   CHECK(little.open()->symbols(one) == SymbolAddresses{{"there", 0x401020}});
   CHECK(little.open()->symbols({}).empty());
+}
+
+TEST_CASE("a hash table tells all that is in it", "[elf]") {
+  CHECK(HashedElf{}.all_symbols() == SymbolAddresses{{"here", 0x401010}});
+}
+
+TEST_CASE("a name that only has the hash of another is not it", "[elf]") {
+  HashedElf hashed;
+  hashed.texts[1] = 'H';
+  CHECK(hashed.all_symbols().empty());
+  hashed.texts = std::string{"\0here_and\0", 10};
+  CHECK(hashed.all_symbols().empty());
+}
+
+TEST_CASE("a hash table of nonsense has no symbols", "[elf]") {
+  const auto found_with = [](std::size_t word, std::uint32_t value) {
+    HashedElf hashed;
+    hashed.words.at(word) = value;
+    return !hashed.all_symbols().empty();
+  };
+  CHECK(found_with(9, 0));  // the last of the bucket is never told
+  CHECK_FALSE(found_with(0, 0));
+  CHECK_FALSE(found_with(0, 0xFFFF'FFFF));
+  CHECK_FALSE(found_with(1, 2));
+  CHECK_FALSE(found_with(2, 0xFFFF'FFFF));
+  CHECK_FALSE(found_with(6, 0));
+  CHECK_FALSE(found_with(6, 0xFFFF'FFFF));
+  CHECK_FALSE(found_with(7, HashedElf::hash_of_missing));
+}
+
+TEST_CASE("a hash table that is cut or linked with nothing has no symbols", "[elf]") {
+  for (std::uint64_t size = 0; size < 32; ++size) {
+    HashedElf hashed;
+    hashed.sections[3].sh_size = size;
+    CHECK(hashed.all_symbols().empty());
+  }
+  HashedElf unlinked, without_texts, far;
+  unlinked.sections[3].sh_link = 5;
+  without_texts.sections[1].sh_link = 5;
+  far.sections[3].sh_offset = huge;
+  CHECK(unlinked.all_symbols().empty());
+  CHECK(without_texts.all_symbols().empty());
+  CHECK(far.all_symbols().empty());
+}
+
+TEST_CASE("symbols are found wherever in long tables they and their names are", "[elf]") {
+  constexpr std::size_t count = 20'000;
+  constexpr std::array<std::size_t, 5> places{1, 2730, 2731, 10'000, count - 1};
+  std::vector<std::string> wanted;
+  std::string texts(1, '\0');
+  std::vector<Elf64_Sym> symbols(count);
+  for (std::size_t i = 1; i < count; ++i) {
+    const auto name = "name_of_symbol_" + std::to_string(i);
+    if (std::find(places.begin(), places.end(), i) != places.end()) wanted.push_back(name);
+    symbols[i].st_name = static_cast<std::uint32_t>(texts.size());
+    symbols[i].st_value = i;
+    symbols[i].st_shndx = 1;
+    texts += name + '\0';
+  }
+  LittleElf little;
+  little.sections[1].sh_offset = LittleElf::end_at;
+  little.sections[1].sh_size = count * sizeof(Elf64_Sym);
+  little.sections[2].sh_offset = LittleElf::end_at + count * sizeof(Elf64_Sym);
+  little.sections[2].sh_size = texts.size();
+  auto all = little.bytes();
+  const auto table = std::as_bytes(std::span{symbols});
+  all.insert(all.end(), table.begin(), table.end());
+  const auto text = std::as_bytes(std::span{texts});
+  all.insert(all.end(), text.begin(), text.end());
+  const auto elf = open_bytes(all);
+  REQUIRE(elf);
+  const std::vector<std::string_view> names(wanted.begin(), wanted.end());
+  const auto found = elf->symbols(names);
+  REQUIRE(found.size() == places.size());
+  for (const auto place : places) CHECK(found.at("name_of_symbol_" + std::to_string(place)) == place);
+}
+
+TEST_CASE("a name may be the end of a longer one", "[elf]") {
+  LittleElf little;
+  little.symbols[1].st_name = 7;  // in "there"
+  CHECK(little.all_symbols() == SymbolAddresses{{"here", 0x401010}, {"there", 0x401020}});
 }
 
 TEST_CASE("a section tells its place", "[elf]") {
@@ -253,6 +371,45 @@ TEST_CASE("the bias is the mapping's start less the segment's page", "[elf]") {
   CHECK(elf->load_bias(0x403000, 0x2000) == 0U);
   CHECK_FALSE(elf->load_bias(0x7f00'0000'0000, 0x1000));
   CHECK_FALSE(elf->load_bias(0x7f00'0000'0000, 0x3000));
+}
+
+TEST_CASE("a file extends over its segments in memory, and not in the file", "[elf]") {
+  const auto elf = LittleElf{}.open();
+  REQUIRE(elf);
+  CHECK(elf->extent() == std::pair<std::uint64_t, std::uint64_t>{0x401000, 0x402000});
+}
+
+TEST_CASE("a file extends from its lowest segment to the end of its highest, in whatever order", "[elf]") {
+  const auto extent_with = [](std::uint64_t address, std::uint64_t size, std::uint32_t type) {
+    LittleElf little;
+    little.header.e_phnum = 2;
+    little.second_segment = little.segment;
+    little.second_segment.p_type = type;
+    little.second_segment.p_vaddr = address;
+    little.second_segment.p_memsz = size;
+    const auto elf = little.open();
+    REQUIRE(elf);
+    return elf->extent();
+  };
+  using Extent = std::pair<std::uint64_t, std::uint64_t>;
+  CHECK(extent_with(0x500000, 0x123, PT_LOAD) == Extent{0x401000, 0x500123});
+  CHECK(extent_with(0x300000, 0x123, PT_LOAD) == Extent{0x300000, 0x402000});
+  CHECK(extent_with(0x401100, 0x10, PT_LOAD) == Extent{0x401000, 0x402000});
+  CHECK(extent_with(0x500000, 0x123, PT_NOTE) == Extent{0x401000, 0x402000});
+}
+
+TEST_CASE("our own variables and functions are in our file's extent", "[elf]") {
+  static int variable = 0;
+  const auto elf = own_file();
+  const auto bias = own_bias(elf);
+  const auto [begin, end] = elf.extent();
+  const auto is_inside = [&, first = begin + bias, last = end + bias](const void* object) {
+    const auto address = reinterpret_cast<std::uint64_t>(object);  // NOLINT: an address as a number
+    return address >= first && address < last;
+  };
+  CHECK(is_inside(reinterpret_cast<const void*>(&sampler_elf_test_marker)));  // NOLINT
+  CHECK(is_inside(&variable));
+  CHECK_FALSE(is_inside(&begin));
 }
 
 TEST_CASE("what is no ELF file is not opened", "[elf]") {

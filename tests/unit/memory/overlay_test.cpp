@@ -260,4 +260,46 @@ TEST_CASE("an address at the end of the address space is an error", "[memory]") 
   CHECK_FALSE(target.overlay.read({~std::uint64_t{0} - 3}, bytes));
 }
 
+TEST_CASE("what two fetches in a row copied is unchanged up to the first byte that differs", "[memory]") {
+  Fixture target;
+  target.teach(0);
+  target.teach(512);
+  REQUIRE(target.fetch());
+  CHECK(target.overlay.count_unchanged(target.pages.address(100), 800) == 800);
+  target.pages.set(700, changed);
+  CHECK(target.at(0));
+  CHECK(target.at(512));
+  REQUIRE(target.fetch());
+  CHECK(target.overlay.count_unchanged(target.pages.address(100), 800) == 600);
+  CHECK(target.overlay.count_unchanged(target.pages.address(100), 600) == 600);
+  CHECK(target.overlay.count_unchanged(target.pages.address(701), 100) == 0);
+  CHECK(target.at(0));
+  CHECK(target.at(512));
+  REQUIRE(target.fetch());
+  CHECK(target.overlay.count_unchanged(target.pages.address(100), 800) == 800);
+}
+
+TEST_CASE("of what one fetch only copied nothing is known to be unchanged", "[memory]") {
+  Fixture target;
+  CHECK(target.at(0));
+  CHECK(target.overlay.count_unchanged(target.pages.address(0), 8) == 0);
+  REQUIRE(target.fetch());
+  CHECK(target.overlay.count_unchanged(target.pages.address(0), 8) == 0);
+  CHECK(target.overlay.count_unchanged(target.pages.address(508), 8) == 0);
+  REQUIRE(target.fetch());
+  CHECK(target.overlay.count_unchanged(target.pages.address(0), 8) == 8);
+  CHECK(target.overlay.count_unchanged(target.pages.address(508), 8) == 0);
+}
+
+TEST_CASE("bytes that were fetched are at hand, across blocks too", "[memory]") {
+  Fixture target;
+  CHECK(target.overlay.view(target.pages.address(0), 8) == nullptr);
+  target.teach(0);
+  target.teach(512);
+  const auto* const bytes = target.overlay.view(target.pages.address(500), 24);
+  REQUIRE(bytes != nullptr);
+  CHECK(are_initial({bytes, 24}, 500));
+  CHECK(target.overlay.view(target.pages.address(1020), 8) == nullptr);
+}
+
 }  // namespace sampler

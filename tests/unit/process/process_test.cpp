@@ -141,7 +141,7 @@ TEST_CASE("our own program is among our mappings and can be opened through them"
   const auto file = self.open_mapping(*found);
   REQUIRE(file);
   std::array<char, 4> magic{};
-  REQUIRE(::pread(file->get(), magic.data(), magic.size(), 0) == 4);
+  REQUIRE(::pread(file->file.get(), magic.data(), magic.size(), 0) == 4);
   CHECK(std::string_view{magic.data() + 1, 3} == "ELF");
 }
 

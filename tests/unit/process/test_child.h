@@ -104,23 +104,25 @@ struct SharedNumbers {
   std::atomic<std::uint64_t> signals{0};
 };
 
-class SharedPage {
+/// Something in memory that a child shares with us.
+template <class T>
+class Shared {
  public:
-  SharedPage()
-      : page_{::mmap(nullptr, sizeof(SharedNumbers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-                     0)} {
+  Shared() : page_{::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)} {
     REQUIRE(page_ != MAP_FAILED);
-    numbers_ = new (page_) SharedNumbers;
+    object_ = new (page_) T;
   }
-  SharedPage(const SharedPage&) = delete;
-  SharedPage& operator=(const SharedPage&) = delete;
-  ~SharedPage() { ::munmap(page_, sizeof(SharedNumbers)); }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  ~Shared() { ::munmap(page_, sizeof(T)); }
 
-  [[nodiscard]] SharedNumbers* operator->() const noexcept { return numbers_; }
+  [[nodiscard]] T* operator->() const noexcept { return object_; }
 
  private:
   void* page_;
-  SharedNumbers* numbers_ = nullptr;
+  T* object_ = nullptr;
 };
+
+using SharedPage = Shared<SharedNumbers>;
 
 }  // namespace sampler

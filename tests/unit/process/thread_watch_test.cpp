@@ -2,6 +2,8 @@
 
 #include <sys/syscall.h>
 
+#include <string>
+
 #include "catch.h"
 #include "test_child.h"
 
@@ -98,6 +100,26 @@ TEST_CASE("a thread tells the CPU it runs on", "[process]") {
   const ThreadWatch watch{child.pid(), child.tid()};
   REQUIRE(comes_true([&] { return shared->progress > 0; }));
   CHECK(watch.last_cpu() == our_cpu);
+  CHECK(watch.place() == ThreadPlace{'R', our_cpu, false});
+}
+
+TEST_CASE("a thread's state and CPU come from one text", "[process]") {
+  const std::string behind =
+      " 1 2 2 0 -1 4194304 100 0 0 0 0 0 0 0 20 0 1 0 1303834 31 4 18 9 9 1 0 0 0 0 0 0 0 0 0 17 ";
+  CHECK(parse_place("42 (python) R" + behind + "3 0 0 0 0\n") == ThreadPlace{'R', 3, false});
+  CHECK(parse_place("42 (a) S (b) c) D" + behind + "127 0\n") == ThreadPlace{'D', 127, false});
+  CHECK_FALSE(parse_place("42 (python) R" + behind));
+  CHECK_FALSE(parse_place("42 (python) R" + behind + "-1 0\n"));
+  CHECK_FALSE(parse_place("42 (python) R 1 2"));
+  CHECK_FALSE(parse_place("42 (python) "));
+  CHECK_FALSE(parse_place("42 (python"));
+  CHECK_FALSE(parse_place(""));
+}
+
+TEST_CASE("a realtime thread says so", "[process]") {
+  const std::string behind = " 0 1 0 1303834 31 4 18 9 9 1 0 0 0 0 0 0 0 0 0 17 3 1 1\n";
+  CHECK(parse_place("42 (python) R 1 2 2 0 -1 4 100 0 0 0 0 0 0 0 -2" + behind) == ThreadPlace{'R', 3, true});
+  CHECK(parse_place("42 (python) R 1 2 2 0 -1 4 100 0 0 0 0 0 0 0 0" + behind) == ThreadPlace{'R', 3, false});
 }
 
 TEST_CASE("a stopped thread says so", "[process]") {
@@ -116,14 +138,36 @@ TEST_CASE("a thread that has ended says nothing any more", "[process]") {
   child.end();
   CHECK_FALSE(watch.state());
   CHECK_FALSE(watch.last_cpu());
+  CHECK_FALSE(watch.place());
   CHECK_FALSE(watch.turns());
   CHECK_FALSE(watch.blocked_call());
+}
+
+TEST_CASE("the stack pointer is the last but one number of a call's text", "[process]") {
+  CHECK(parse_stack_pointer("0 0x3 0x7f6d 0x20000 0x0 0x0 0x0 0x7ffc10 0x7f6d\n") == RemoteAddress{0x7ffc10});
+  CHECK(parse_stack_pointer("-1 0x7ffd4a2b1c60 0x7f31a4000b60\n") == RemoteAddress{0x7ffd4a2b1c60});
+  CHECK_FALSE(parse_stack_pointer("running\n"));
+  CHECK_FALSE(parse_stack_pointer(" 0x7ffd\n"));
+  CHECK_FALSE(parse_stack_pointer("1 0xzz 0x1\n"));
+  CHECK_FALSE(parse_stack_pointer(""));
+}
+
+TEST_CASE("a blocked thread's stack pointer lies on its stack", "[process]") {
+  const Pipe pipe;
+  TestChild child{[&] { (void)pipe.take(); }};
+  const ThreadWatch watch{child.pid(), child.tid()};
+  while (!watch.blocked_call()) ::usleep(100);
+  const auto pointer = watch.stack_pointer();
+  REQUIRE(pointer);
+  const int here = 0;  // the child is a fork of ours: its stack is where ours is
+  CHECK(pointer->value - reinterpret_cast<std::uintptr_t>(&here) + (8U << 20U) < (16U << 20U));
 }
 
 TEST_CASE("a thread that never was says nothing", "[process]") {
   const ThreadWatch watch{Pid{::getpid()}, Tid{0}};
   CHECK_FALSE(watch.state());
   CHECK_FALSE(watch.last_cpu());
+  CHECK_FALSE(watch.place());
   CHECK_FALSE(watch.turns());
   CHECK_FALSE(watch.blocked_call());
 }

@@ -9,91 +9,10 @@
 #include "catch.h"
 #include "sampler/process/process.h"
 #include "sampler/process/thread_watch.h"
-#include "test_child.h"
+#include "traced_child.h"
 
 namespace sampler {
 namespace {
-
-std::atomic<std::uint64_t>* counted_signals = nullptr;
-
-void count_signal(int) {
-  counted_signals->fetch_add(1);
-}
-
-/// A child that counts up as fast as it can, and the SIGUSR1 it gets.
-class BusyChild {
- public:
-  BusyChild()
-      : child_{[&] {
-          counted_signals = &shared_->signals;
-          ::signal(SIGUSR1, count_signal);
-          for (;;) shared_->progress.fetch_add(1);
-        }} {
-    REQUIRE(makes_progress());
-  }
-
-  [[nodiscard]] std::uint64_t progress() const { return shared_->progress; }
-  [[nodiscard]] std::uint64_t signals() const { return shared_->signals; }
-  [[nodiscard]] bool makes_progress() const {
-    const auto before = progress();
-    return comes_true([&] { return progress() > before; });
-  }
-  [[nodiscard]] Pid pid() const noexcept { return child_.pid(); }
-  [[nodiscard]] Tid tid() const noexcept { return child_.tid(); }
-  void send(int signal) const { REQUIRE(::kill(number(pid()), signal) == 0); }
-  [[nodiscard]] char state() const { return ThreadWatch{pid(), tid()}.state().value_or('?'); }
-
- private:
-  SharedPage shared_;
-  TestChild child_;
-};
-
-/// A child in vfork(2): it cannot stop before its own child has ended, which let_go() brings about.
-class VforkingChild {
- public:
-  VforkingChild()
-      : child_{[&] {
-          const pid_t inner = ::vfork();
-          if (inner == 0) {
-            ready_.give();
-            (void)go_.take();
-            ::_exit(0);
-          }
-          shared_->progress = 1;
-          (void)::waitpid(inner, nullptr, 0);
-          shared_->signals = 1;
-          (void)go_.take();
-        }} {
-    REQUIRE(ready_.take());
-  }
-  VforkingChild(const VforkingChild&) = delete;
-  VforkingChild& operator=(const VforkingChild&) = delete;
-  ~VforkingChild() {
-    let_go();
-    (void)comes_true([&] { return shared_->signals == 1; });
-  }
-
-  void let_go() const { go_.give(); }
-  [[nodiscard]] bool has_gone_on() const { return shared_->progress == 1; }
-  [[nodiscard]] Tid tid() const noexcept { return child_.tid(); }
-
- private:
-  Pipe ready_, go_;
-  SharedPage shared_;
-  TestChild child_;
-};
-
-/// The end or the late stop of a thread, once waitpid reports it.
-WaitEvent next_event(Tracer& tracer, Tid tid) {
-  std::optional<WaitEvent> found;
-  REQUIRE(comes_true([&] {
-    for (auto& event : tracer.collect()) {
-      if (event.tid == tid) found.emplace(std::move(event));
-    }
-    return found.has_value();
-  }));
-  return std::move(*found);
-}
 
 /// A hold, waited for where it is pending.
 HeldThread hold(Tracer& tracer, Tid tid) {
@@ -190,7 +109,8 @@ TEST_CASE("a stop that is a signal's delivery hands the signal on", "[process]")
   int status = 0;
   REQUIRE(::waitpid(number(child.pid()), &status, __WALL) == number(child.pid()));
   REQUIRE((WIFSTOPPED(status) && WSTOPSIG(status) == SIGUSR1));
-  { const HeldThread held{child.tid(), SIGUSR1}; }
+  Tracer tracer;
+  { const HeldThread held{tracer, child.tid(), SIGUSR1}; }
   CHECK(comes_true([&] { return child.signals() == 1; }));
   CHECK(child.makes_progress());
 }
@@ -227,6 +147,7 @@ TEST_CASE("a child that is killed while held ends, and its end is reported", "[p
     const auto held = hold(tracer, child.tid());
     child.send(SIGKILL);
   }
+  CHECK(tracer.has_pending());
   const auto event = next_event(tracer, child.tid());
   CHECK_FALSE(event.held);
   CHECK(WIFSIGNALED(event.exit_status));

@@ -58,6 +58,20 @@ TEST_CASE("count and total of holds are exact", "[sampler]") {
   CHECK(times.total == std::accumulate(held.begin(), held.end(), 0ns));
 }
 
+TEST_CASE("threads that are held together cost the time of one", "[sampler]") {
+  constexpr HoldClock::Time start{1s};
+  HoldClock clock;
+  clock.add(start, start + 50us);
+  clock.add(start, start + 60us);
+  clock.add(start, start + 60us);
+  clock.add(start + 1ms, start + 1ms + 10us);
+  clock.add(5us);
+  CHECK(clock.times().count == 5);
+  CHECK(clock.times().total == 185us);
+  CHECK(clock.wall() == 75us);
+  CHECK(clock.times().wall == 75us);
+}
+
 TEST_CASE("quantiles of many holds are exact to 3 %", "[sampler]") {
   const auto held = log_uniform_times(10'001);
   const auto times = times_of(held);

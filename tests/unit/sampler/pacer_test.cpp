@@ -210,6 +210,119 @@ TEST_CASE("a duration shorter than the interval has one tick", "[sampler]") {
   CHECK(moments(pacer).size() == 1);
 }
 
+TEST_CASE("a wider interval has one moment, and leaves out the others", "[sampler]") {
+  Pacer pacer{start, 10ms, 1s, 1};
+  pacer.set_interval(30ms);
+  CHECK(pacer.interval() == 30ms);
+  CHECK(pacer.advance(*pacer.next()).left_out == 0);  // the interval at work ends first
+  std::vector<Time> found;
+  std::uint64_t left_out = 0;
+  while (pacer.next()) {
+    found.push_back(*pacer.next());
+    const auto due = pacer.advance(*pacer.next());
+    CHECK(due.is_due);
+    CHECK(due.late == 0);
+    left_out += due.left_out;
+  }
+  CHECK(found.size() == 33);
+  CHECK(left_out == 66);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    CHECK(found[i] >= start + 10ms + 30ms * i);
+    CHECK(found[i] < start + 40ms + 30ms * i);
+  }
+}
+
+TEST_CASE("the moments of a wider interval are spread over all of it", "[sampler]") {
+  Pacer pacer{start, 1ms, std::nullopt, 3};
+  pacer.set_interval(10ms);
+  static_cast<void>(pacer.advance(*pacer.next()));
+  Pacer::Duration sum{0};
+  for (int i = 0; i < 1000; ++i) {
+    sum += (*pacer.next() - start - 1ms) % 10ms;
+    static_cast<void>(pacer.advance(*pacer.next()));
+  }
+  CHECK(sum / 1000 > 4'700us);
+  CHECK(sum / 1000 < 5'300us);
+}
+
+TEST_CASE("a wider interval is a whole number of asked ones", "[sampler]") {
+  Pacer pacer{start, 10ms, 1s, 1};
+  for (const auto& [interval, actual] :
+       {std::pair{10'000us, 10ms}, {10'001us, 20ms}, {19'999us, 20ms}, {20'000us, 20ms}, {1us, 10ms}}) {
+    pacer.set_interval(interval);
+    CHECK(pacer.interval() == actual);
+  }
+}
+
+TEST_CASE("an interval that was wide can be the asked one again", "[sampler]") {
+  Pacer pacer{start, 10ms, 1s, 1};
+  pacer.set_interval(500ms);
+  static_cast<void>(pacer.advance(*pacer.next()));
+  pacer.set_interval(10ms);
+  CHECK(pacer.advance(*pacer.next()).left_out == 49);
+  CHECK(moments(pacer).size() == 49);
+}
+
+TEST_CASE("an interval that is wider than what is left of the run ends with it", "[sampler]") {
+  Pacer pacer{start, 10ms, 100ms, 1};
+  pacer.set_interval(1s);
+  static_cast<void>(pacer.advance(*pacer.next()));
+  CHECK(*pacer.next() < start + 100ms);
+  CHECK(pacer.advance(*pacer.next()).left_out == 8);
+  CHECK_FALSE(pacer.next());
+}
+
+TEST_CASE("all moments of wide intervals that are missed are late or left out", "[sampler]") {
+  for (const auto missed : {25ms, 31ms, 95ms, 500ms, 1'000ms, 5'000ms}) {
+    Pacer pacer{start, 10ms, 1s, 1};
+    pacer.set_interval(30ms);
+    static_cast<void>(pacer.advance(*pacer.next()));
+    std::uint64_t counted = 1;
+    std::uint64_t late = 0;
+    const auto count = [&](Time now) {
+      const auto due = pacer.advance(now);
+      counted += due.late + due.left_out + (due.is_due ? 1 : 0);
+      late += due.late;
+    };
+    while (pacer.next() && *pacer.next() <= start + missed) count(start + missed);
+    CHECK(late + 3 >= static_cast<std::uint64_t>(std::min(missed, 1'000ms) / 30ms));
+    CHECK(late <= static_cast<std::uint64_t>(std::min(missed, 1'000ms) / 30ms));
+    while (pacer.next()) count(*pacer.next());
+    CHECK(counted == 100);
+  }
+}
+
+TEST_CASE("an interval that is added to as fast as it goes is that long on average", "[sampler]") {
+  Pacer pacer{start, 0ns, std::nullopt, 1};
+  pacer.set_interval(10ms);
+  CHECK(pacer.interval() == 10ms);
+  std::set<Pacer::Duration> waits;
+  auto now = start;
+  for (int i = 0; i < 1000; ++i) {
+    const auto due = pacer.advance(now);
+    CHECK(due.is_due);
+    CHECK(due.late + due.left_out == 0);
+    waits.insert(*pacer.next() - now);
+    now = *pacer.next();
+  }
+  CHECK((now - start) / 1000 > 9ms);
+  CHECK((now - start) / 1000 < 11ms);
+  CHECK(*waits.begin() < 1ms);
+  CHECK(*waits.rbegin() > 19ms);
+  pacer.set_interval(0ns);
+  CHECK(pacer.advance(now).is_due);
+  CHECK(pacer.advance(now).is_due);
+}
+
+TEST_CASE("an interval that is added to as fast as it goes ends with the run", "[sampler]") {
+  Pacer pacer{start, 0ns, 1s, 1};
+  pacer.set_interval(1h);
+  CHECK(pacer.advance(start).is_due);
+  CHECK(pacer.next() == start + 1s);
+  CHECK_FALSE(pacer.advance(start + 1s).is_due);
+  CHECK_FALSE(pacer.next());
+}
+
 TEST_CASE("the shortest interval there is has a moment in each", "[sampler]") {
   Pacer pacer{start, 1ns, 5ns, 1};
   CHECK(moments(pacer) == std::vector{start, start + 1ns, start + 2ns, start + 3ns, start + 4ns});

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "finding.h"
+#include "sampler/base/ids.h"
+#include "sampler/cpython/layout_catalog.h"
+#include "sampler/cpython/runtime_locator.h"
+#include "sampler/cpython/thread_lister.h"
+
+namespace sampler {
+
+/// The steps on the way to a process's interpreter; one that led nowhere is a note, for another may lead on.
+[[nodiscard]] Findings step_findings(std::span<const LocateStep> steps);
+
+/// What runs in an initialised interpreter, and the Python processes that its process has started.
+[[nodiscard]] Findings interpreter_findings(const ThreadList& list, std::span<const Pid> children);
+
+/// The Pythons that can be sampled, and where their layouts are from: a heading and a line for each.
+[[nodiscard]] std::string pythons_text(const LayoutCatalog& catalog);
+
+}  // namespace sampler

@@ -1,0 +1,85 @@
+"""The ways of holding a thread still: what each does to the target, by the sampler's own system calls, and how true it
+is of threads that run."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness  # noqa: E402
+from test_chains import impossible  # noqa: E402
+
+CHAIN_SAMPLES = 20000
+MOST_RUNS = 20
+
+
+class Case:
+    def calls(self, name, *arguments):
+        """How often the sampler makes a system call in a run, and the run."""
+        log = os.path.join(harness.scratch(self), "strace")
+        run = harness.run_sampler(self, *arguments, program=["strace", "-f", "-o", log, "-e", "trace=" + name,
+                                                             harness.sampler_binary()])
+        with open(log) as lines:
+            return sum(name + "(" in line for line in lines), run
+
+    def shares(self, threads, hold):
+        """Samples of alternating call chains, and how many of them never were or are marked."""
+        target = harness.Target(self, self.interpreter, "chains.py", threads)
+        total = untrue = marked = 0
+        for _ in range(MOST_RUNS):
+            if total >= CHAIN_SAMPLES:
+                break
+            run = harness.run_sampler(self, "-p", target.pid, "--full-paths", *harness.AT_FULL_SPEED, "-s", "1",
+                                      "--hold", hold)
+            harness.assert_accounts(self, run)
+            for stack in run.folded:
+                total += stack.count
+                marked += stack.count if harness.is_marked(stack) else 0
+                untrue += stack.count if impossible(stack) else 0
+        print("%s: %d impossible of %d samples, %d marked" % (self.id(), untrue, total, marked), file=sys.stderr)
+        self.assertGreaterEqual(total, CHAIN_SAMPLES)
+        harness.assert_not_held(self, target.pid)
+        return untrue / total, marked / total
+
+
+@harness.on_every_interpreter
+class Hold(Case):
+    def test_preempted_threads_are_exact(self):
+        if self.interpreter.free_threaded:
+            target = harness.idle_target(self, self.interpreter, "spin")
+            run = harness.run_sampler(self, "-p", target.pid, "--hold", "preempt", expect=harness.USAGE)
+            self.assertIn("without a GIL", run.errors)
+            return
+        for threads in (0, 4):
+            with self.subTest(threads=threads):
+                untrue, marked = self.shares(threads, "preempt")
+                self.assertEqual(untrue, 0)
+                self.assertLessEqual(marked, 0.01)
+
+    def test_threads_that_are_not_held_are_mostly_true(self):
+        for threads in (0, 4):
+            with self.subTest(threads=threads):
+                untrue, marked = self.shares(threads, "none")
+                self.assertLessEqual(untrue, 0.05)
+                self.assertLessEqual(marked, 0.05)
+
+    def test_nothing_but_ptrace_traces(self):
+        target = harness.idle_target(self, self.interpreter, "spin", "sleep")
+        holds = ["--hold=none", "--nonblocking", "--no-stop"] + ["--hold=preempt"] * (not self.interpreter.free_threaded)
+        for hold in holds:
+            with self.subTest(hold=hold):
+                count, run = self.calls("ptrace", "-p", target.pid, "-s", "0.5", "--hz", "200", hold)
+                self.assertEqual(count, 0)
+                self.assertGreater(run.summary.samples, 0, str(run))
+        count, run = self.calls("ptrace", "-p", target.pid, "-s", "0.5", "--hz", "200", "--hold=ptrace")
+        self.assertGreater(count, 0, str(run))
+
+    def test_steady_stacks_take_two_reads_a_tick(self):
+        if self.interpreter.free_threaded or self.interpreter.version < (3,):
+            return  # without a count of the GIL's switches each thread is read by itself
+        target = harness.idle_target(self, self.interpreter, *["sleep"] * 7)
+        short, _ = self.calls("process_vm_readv", "-p", target.pid, "-s", "1", "--hz", "100")
+        long, _ = self.calls("process_vm_readv", "-p", target.pid, "-s", "4", "--hz", "100")
+        self.assertLessEqual((long - short) / 300, 2.1)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,49 @@
+"""Preempting where it has its limits: CPUs that are not ours, one CPU for both, a debugger."""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness  # noqa: E402
+
+
+@harness.on_newest
+class Preempt:
+    def pinned(self):
+        """A busy target on the one of our CPUs, and the other."""
+        ours, other = sorted(os.sched_getaffinity(0))[:2]
+        target = harness.idle_target(self, self.interpreter, "spin")
+        for tid in harness.tasks(target.pid):
+            os.sched_setaffinity(tid, {ours})
+        return target, ours, other
+
+    def test_a_cpu_that_is_not_ours_is_told(self):
+        target, _, other = self.pinned()
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0.5", "--hold", "preempt",
+                                  program=["taskset", "-c", str(other), harness.sampler_binary()])
+        harness.assert_accounts(self, run)
+        self.assertIn("the thread's CPU is not the sampler's to use (--hold ptrace needs none)", run.errors)
+        self.assertLess(run.summary.taken, 0.1 * run.summary.asked, str(run))
+
+    def test_one_cpu_for_both_is_enough(self):
+        target, ours, _ = self.pinned()
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "1", "--hold", "preempt",
+                                  program=["taskset", "-c", str(ours), harness.sampler_binary()])
+        harness.assert_accounts(self, run)
+        self.assertGreater(run.summary.taken, 0.5 * run.summary.asked, str(run))
+
+    def test_a_debugger_does_not_mind(self):
+        target = harness.idle_target(self, self.interpreter, "spin")
+        tracer = subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-e", "trace=none", "-p", str(target.pid)],
+                                  stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(harness.end, tracer)
+        harness.wait_until(lambda: all(status["TracerPid"] != ["0"] for status in harness.tasks(target.pid).values()),
+                           10, "strace has every thread")
+        for hold in ("preempt", "none"):
+            run = harness.run_sampler(self, "-p", target.pid, "-s", "0.5", "--hold", hold)
+            self.assertGreater(run.summary.taken, 0.5 * run.summary.asked, str(run))
+        harness.run_sampler(self, "-p", target.pid, "-s", "0.5", expect=harness.TRACED)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,97 @@
+"""Threads that are inside subinterpreters: `subinterpreters.py same|other wait|spin COUNT`.
+
+`same`: each thread makes the interpreter that it runs; `other`: the main thread has made it. `wait`: the inner code
+says where it is and blocks there; `spin`: it alternates between two call chains, a1..a20 and b1..b20.
+"""
+import json
+import os
+import sys
+import threading
+import warnings
+
+import control
+from chain_source import source
+
+try:
+    import _interpreters
+except ImportError:
+    import _xxsubinterpreters as _interpreters
+
+WAIT = """
+import json, os, sys
+def stack(frame):
+    frames = []
+    while frame:
+        code = frame.f_code
+        frames.append([getattr(code, "co_qualname", code.co_name), code.co_filename, frame.f_lineno])
+        frame = frame.f_back
+    return frames[::-1]
+class Waiter:
+    def wait(self):
+        os.write(%(out)d, json.dumps(stack(sys._getframe())).encode() + b"\\n"), os.read(%(stay)d, 1)
+def begin():
+    for waiter in (Waiter() for _ in range(1)):
+        waiter.wait()
+begin()
+"""
+
+
+def spin_script(interpreter, out):
+    sources = ["exec(compile(%r, '%s-%d.py', 'exec'))" % (source(letter), letter, interpreter) for letter in "ab"]
+    # In 3.9 to 3.11 a thread that waits for the GIL asks its own interpreter only to let go of it.
+    loop = ["while True:", "    time.sleep(0)", "    for _ in range(500):", "        a1(1)", "        b1(1)"]
+    return "\n".join(sources + ["import os, time", "os.write(%d, b'[]\\n')" % out] + loop)
+
+
+def read_line(fd):
+    line = b""
+    while not line.endswith(b"\n"):
+        line += os.read(fd, 1)
+    return json.loads(line.decode())
+
+
+run_script = getattr(_interpreters, "exec", None) or _interpreters.run_string
+
+
+def run(interpreter, script):
+    run_script(interpreter, script)
+
+
+def create():
+    # 3.12.1 and 3.13.0 crash by themselves where two interpreters with GILs of their own compute at the same time.
+    if what == "spin" and sys.version_info[:2] == (3, 12):
+        return _interpreters.create(isolated=False)
+    if what == "spin" and sys.version_info[:3] == (3, 13, 0):
+        return _interpreters.create("legacy")
+    return _interpreters.create()
+
+
+# enter0(), enter1() and so on: the outer stack tells which thread it is.
+ENTER = """
+def enter%(index)d(made, out, stay, facts):
+    interpreter = made if made is not None else create()
+    facts["tid"], facts["interpreter"] = control.gettid(), int(interpreter)
+    script = WAIT %% dict(out=out, stay=stay) if what == "wait" else spin_script(int(interpreter), out)
+    run(interpreter, script)
+"""
+
+
+def start(index, made):
+    read_end, write_end = os.pipe()
+    stay, _ = os.pipe()
+    facts = {"index": index}
+    exec(compile(ENTER % {"index": index}, "enter.py", "exec"), globals())
+    thread = threading.Thread(target=globals()["enter%d" % index], args=(made, write_end, stay, facts))
+    thread.daemon = True
+    thread.start()
+    facts["inner"] = read_line(read_end)
+    facts["outer"] = control.stack_of(sys._current_frames()[thread.ident])
+    return facts
+
+
+warnings.simplefilter("ignore")
+how, what, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+interpreters = [create() if how == "other" else None for _ in range(count)]
+started = [start(index, made) for index, made in enumerate(interpreters)]
+control.ready(threads=started)
+control.listen()

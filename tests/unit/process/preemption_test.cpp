@@ -1,0 +1,372 @@
+#include "sampler/process/preemption.h"
+
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "catch.h"
+#include "traced_child.h"
+
+namespace sampler {
+namespace {
+
+CpuSet affinity(Tid tid = Tid{0}) {
+  CpuSet set{};
+  REQUIRE(::sched_getaffinity(number(tid), sizeof set, set.data()) == 0);
+  return set;
+}
+
+bool are_equal(const CpuSet& a, const CpuSet& b) {
+  return CPU_EQUAL_S(sizeof a, a.data(), b.data()) != 0;
+}
+
+bool pin(Tid tid, int cpu) {
+  CpuSet set{};
+  CPU_SET_S(static_cast<std::size_t>(cpu), sizeof set, set.data());
+  return ::sched_setaffinity(number(tid), sizeof set, set.data()) == 0;
+}
+
+int our_policy() {
+  return ::sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+}
+
+/// The CPUs that we may use.
+std::vector<int> our_cpus() {
+  std::vector<int> cpus;
+  const auto set = affinity();
+  for (int cpu = 0; cpu < static_cast<int>(8 * sizeof set); ++cpu) {
+    if (CPU_ISSET_S(static_cast<std::size_t>(cpu), sizeof set, set.data())) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+/// Whether a test that needs two CPUs can be run.
+bool has_two_cpus() {
+  const bool has = our_cpus().size() > 1;
+  if (!has) WARN("not run: there is one CPU only");
+  return has;
+}
+
+/// We may use one CPU only, for as long as this lives.
+class OnlyCpu {
+ public:
+  explicit OnlyCpu(int cpu) { REQUIRE(pin(Tid{0}, cpu)); }
+  OnlyCpu(const OnlyCpu&) = delete;
+  OnlyCpu& operator=(const OnlyCpu&) = delete;
+  ~OnlyCpu() { ::sched_setaffinity(0, sizeof before_, before_.data()); }
+
+ private:
+  CpuSet before_ = affinity();
+};
+
+/// We have no CAP_SYS_NICE, for as long as this lives.
+class NoPriorities {
+ public:
+  NoPriorities() {
+    REQUIRE(::syscall(SYS_capget, &header_, before_.data()) == 0);
+    auto fewer = before_;
+    fewer[0].effective &= ~(1U << static_cast<unsigned>(CAP_SYS_NICE));
+    REQUIRE(::syscall(SYS_capset, &header_, fewer.data()) == 0);
+  }
+  NoPriorities(const NoPriorities&) = delete;
+  NoPriorities& operator=(const NoPriorities&) = delete;
+  ~NoPriorities() { ::syscall(SYS_capset, &header_, before_.data()); }
+
+ private:
+  __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> before_{};
+};
+
+/// A child that counts as fast as it can, and how it is watched.
+struct CountingChild {
+  BusyChild child;
+  ThreadWatch watch{child.pid(), child.tid()};
+
+  CountingChild() = default;
+  explicit CountingChild(int cpu) { move_to(cpu); }
+
+  [[nodiscard]] ThreadPlace place() const {
+    const auto place = watch.place();
+    REQUIRE(place);
+    return *place;
+  }
+  void move_to(int cpu) const {
+    REQUIRE(pin(child.tid(), cpu));
+    REQUIRE(comes_true([&] { return place().cpu == cpu; }));
+  }
+};
+
+/// A child that waits, and runs when it is told to.
+struct WaitingChild {
+  Pipe go, done;
+  TestChild child{[&] {
+    while (go.take()) done.give();
+  }};
+  ThreadWatch watch{child.pid(), child.tid()};
+
+  WaitingChild() { wait_to_wait(); }
+  explicit WaitingChild(int cpu) {
+    REQUIRE(pin(child.tid(), cpu));
+    run();  // it moves only when it runs
+    wait_to_wait();
+    REQUIRE(place().cpu == cpu);
+  }
+  void run() const {
+    go.give();
+    REQUIRE(done.take());
+  }
+  void wait_to_wait() const {
+    REQUIRE(comes_true([&] { return watch.blocked_call().value_or(BlockedCall{}).number == SYS_read; }));
+  }
+  [[nodiscard]] ThreadPlace place() const { return watch.place().value_or(ThreadPlace{}); }
+};
+
+/// What many visits to a child that counts have shown.
+struct Visits {
+  int proven = 0;
+  int proven_falsely = 0;  ///< the child has counted while it was said to have stood still
+  int refused = 0;         ///< the proof failed, or we did not get there
+};
+
+Visits visit(const CountingChild& counting, int times) {
+  const Preemptor preemptor;
+  Visits visits;
+  const auto start = counting.child.progress();
+  for (int i = 0; i < times; ++i) {
+    Preemption preemption{preemptor, counting.watch, counting.place()};
+    const auto first = counting.child.progress();
+    // As long as it takes to read a stack: a thread that runs counts hundreds of times.
+    for (int j = 0; j < 20; ++j) static_cast<void>(::syscall(SYS_getppid));
+    const auto last = counting.child.progress();
+    const bool stood_still = preemption.arrival() == Arrival::there && preemption.stood_still();
+    preemption.leave();
+    ++(stood_still ? visits.proven : visits.refused);
+    if (stood_still && first != last) ++visits.proven_falsely;
+  }
+  CAPTURE(visits.proven, visits.refused);
+  CHECK(counting.child.progress() > start);
+  CHECK(visits.proven_falsely == 0);
+  return visits;
+}
+
+constexpr int many = 5'000;
+
+bool is_counted() {
+  const bool is = ThreadWatch{Pid{::getpid()}, Tid{::getpid()}}.turns().has_value();
+  if (!is) WARN("not run: this kernel has no schedstat");
+  return is;
+}
+
+}  // namespace
+
+TEST_CASE("a thread that was said to have stood still did, wherever it runs", "[process]") {
+  if (!is_counted()) return;
+  const auto cpus = our_cpus();
+  SECTION("on our CPU") {
+    const OnlyCpu only{cpus.front()};
+    CHECK(visit(CountingChild{cpus.front()}, many).proven > 0);
+  }
+  SECTION("on another CPU") {
+    CHECK(visit(CountingChild{cpus.back()}, many).proven > 0);
+  }
+  SECTION("on any CPU") {
+    CHECK(visit(CountingChild{}, many).proven > 0);
+  }
+  SECTION("on any CPU, with more threads that run than there are CPUs") {
+    const std::vector<BusyChild> others(cpus.size());
+    CHECK(visit(CountingChild{}, many).proven > 0);
+  }
+}
+
+TEST_CASE("the same holds without the right to realtime priority", "[process]") {
+  if (!is_counted()) return;
+  const NoPriorities ordinary;
+  CHECK_FALSE(Preemptor{}.is_realtime());
+  CHECK(visit(CountingChild{}, many).proven > 0);
+}
+
+TEST_CASE("a thread's turns alone prove nothing of a thread that runs", "[process]") {
+  // The oracle of the tests above can tell: this is their loop without a visit.
+  if (!is_counted() || !has_two_cpus()) return;
+  const auto cpus = our_cpus();
+  const OnlyCpu ours{cpus.front()};
+  const CountingChild counting{cpus.back()};
+  int proven_falsely = 0;
+  CHECK(comes_true([&] {
+    const auto turns = counting.watch.turns();
+    const auto first = counting.child.progress();
+    for (int j = 0; j < 20; ++j) static_cast<void>(::syscall(SYS_getppid));
+    const auto last = counting.child.progress();
+    if (counting.watch.turns() == turns && first != last) ++proven_falsely;
+    return proven_falsely > 1'000;
+  }));
+}
+
+TEST_CASE("a thread stands still while we are on its CPU and runs on afterwards", "[process]") {
+  if (!is_counted()) return;
+  const auto cpu = our_cpus().back();
+  const CountingChild counting{cpu};
+  const Preemptor preemptor;
+  CHECK(comes_true([&] {
+    const Preemption preemption{preemptor, counting.watch, counting.place()};
+    const auto before = counting.child.progress();
+    // 100 us: no kernel hands a CPU from one thread to the next so fast without a reason.
+    for (int i = 0; i < 1'000; ++i) static_cast<void>(::syscall(SYS_getppid));
+    const bool stood_still = counting.child.progress() == before;
+    return stood_still && preemption.arrival() == Arrival::there && preemption.stood_still();
+  }));
+  CHECK(counting.child.makes_progress());
+}
+
+TEST_CASE("a thread that is blocked stands still", "[process]") {
+  if (!is_counted()) return;
+  const WaitingChild waiting;
+  const Preemptor preemptor;
+  const Preemption preemption{preemptor, waiting.watch, waiting.place()};
+  REQUIRE(preemption.arrival() == Arrival::there);
+  CHECK(preemption.stood_still());
+  CHECK(preemption.stood_still());
+}
+
+TEST_CASE("a thread that ran while we were blocked on its CPU did not stand still", "[process]") {
+  if (!is_counted()) return;
+  const WaitingChild waiting{our_cpus().front()};
+  const Preemptor preemptor;
+  const Preemption preemption{preemptor, waiting.watch, waiting.place()};
+  REQUIRE(preemption.arrival() == Arrival::there);
+  waiting.run();
+  CHECK_FALSE(preemption.stood_still());
+}
+
+TEST_CASE("a thread that ran elsewhere and came back did not stand still", "[process]") {
+  if (!is_counted() || !has_two_cpus()) return;
+  const auto cpus = our_cpus();
+  const CountingChild counting{cpus.front()};
+  const Preemptor preemptor;
+  std::optional<Preemption> preemption;
+  REQUIRE(comes_true([&] {
+    preemption.emplace(preemptor, counting.watch, counting.place());
+    return preemption->arrival() == Arrival::there;
+  }));
+  REQUIRE(pin(counting.child.tid(), cpus.back()));
+  REQUIRE(counting.child.makes_progress());
+  CHECK_FALSE(preemption->stood_still());
+  counting.move_to(cpus.front());
+  CHECK_FALSE(preemption->stood_still());
+}
+
+TEST_CASE("a thread that is not where it was said to be has moved", "[process]") {
+  if (!is_counted() || !has_two_cpus()) return;
+  const auto cpus = our_cpus();
+  const CountingChild counting{cpus.front()};
+  const auto before = affinity();
+  const Preemptor preemptor;
+  const Preemption preemption{preemptor, counting.watch, {.state = 'R', .cpu = cpus.back()}};
+  CHECK(preemption.arrival() == Arrival::moved);
+  CHECK_FALSE(preemption.stood_still());
+  CHECK(are_equal(affinity(), before));
+}
+
+TEST_CASE("a thread that ends during a visit did not stand still", "[process]") {
+  if (!is_counted()) return;
+  WaitingChild waiting;
+  const auto before = affinity();
+  const Preemptor preemptor;
+  {
+    Preemption preemption{preemptor, waiting.watch, waiting.place()};
+    REQUIRE(preemption.arrival() == Arrival::there);
+    waiting.child.end();
+    CHECK_FALSE(preemption.stood_still());
+  }
+  CHECK(are_equal(affinity(), before));
+  const Preemption late{preemptor, waiting.watch, {.state = 'S', .cpu = our_cpus().front()}};
+  CHECK(late.arrival() == Arrival::ended);
+  CHECK_FALSE(late.stood_still());
+  CHECK(are_equal(affinity(), before));
+}
+
+TEST_CASE("a zombie has ended", "[process]") {
+  const TestChild child{[] {}};
+  const ThreadWatch watch{child.pid(), child.tid()};
+  REQUIRE(comes_true([&] { return watch.state() == 'Z'; }));
+  const Preemptor preemptor;
+  CHECK(Preemption{preemptor, watch, *watch.place()}.arrival() == Arrival::ended);
+  CHECK(Preemption{preemptor, watch, {.state = 'R', .cpu = our_cpus().front()}}.arrival() == Arrival::ended);
+}
+
+TEST_CASE("a CPU that is not ours is not visited", "[process]") {
+  const WaitingChild waiting{our_cpus().back()};
+  SECTION("because we were told to keep to others") {
+    if (!has_two_cpus()) return;
+    const auto cpus = our_cpus();
+    const OnlyCpu ours{cpus.front()};
+    const auto before = affinity();
+    const Preemptor preemptor;
+    const Preemption preemption{preemptor, waiting.watch, waiting.place()};
+    CHECK(preemption.arrival() == Arrival::not_ours);
+    CHECK_FALSE(preemption.stood_still());
+    CHECK(::sched_getcpu() == cpus.front());
+    CHECK(are_equal(affinity(), before));
+  }
+  SECTION("because there is none of this number") {
+    const Preemptor preemptor;
+    for (const int cpu : {-1, 8'191, 8'192, 1 << 30}) {
+      CHECK_FALSE(preemptor.may_use(cpu));
+      CHECK(Preemption{preemptor, waiting.watch, {.state = 'R', .cpu = cpu}}.arrival() == Arrival::not_ours);
+    }
+  }
+}
+
+TEST_CASE("a thread of realtime priority is not visited", "[process]") {
+  const WaitingChild waiting;
+  const sched_param low{1};
+  if (::sched_setscheduler(number(waiting.child.pid()), SCHED_FIFO, &low) != 0) {
+    WARN("not run: realtime priority is not to be had");
+    return;
+  }
+  REQUIRE(waiting.place().is_realtime);
+  const Preemptor preemptor;
+  CHECK(Preemption{preemptor, waiting.watch, waiting.place()}.arrival() == Arrival::not_ours);
+}
+
+TEST_CASE("a visit ends where it began, with the affinity and the policy of before", "[process]") {
+  if (!is_counted()) return;
+  const auto cpus = our_cpus();
+  const CountingChild counting;
+  const auto before = affinity();
+  const int policy = our_policy();
+  const Preemptor preemptor;
+  CHECK(our_policy() == policy);
+  for (int i = 0; i < 100; ++i) {
+    Preemption preemption{preemptor, counting.watch, counting.place()};
+    if (i % 2 == 0) preemption.leave();
+    if (preemption.arrival() == Arrival::there && i % 2 != 0) {
+      CHECK((cpus.size() == 1 || !are_equal(affinity(), before)));
+      CHECK(our_policy() == (preemptor.is_realtime() ? SCHED_FIFO : policy));
+    }
+    CHECK_FALSE((i % 2 == 0 && preemption.stood_still()));
+  }
+  CHECK(are_equal(affinity(), before));
+  CHECK(our_policy() == policy);
+}
+
+TEST_CASE("where we have one CPU only a thread on it can be held still", "[process]") {
+  if (!is_counted()) return;
+  const auto cpu = our_cpus().back();
+  const OnlyCpu only{cpu};
+  const CountingChild counting{cpu};
+  const auto before = affinity();
+  const Preemptor preemptor;
+  CHECK(comes_true([&] {
+    const Preemption preemption{preemptor, counting.watch, counting.place()};
+    REQUIRE(preemption.arrival() == Arrival::there);
+    return preemption.stood_still();
+  }));
+  CHECK(are_equal(affinity(), before));
+}
+
+}  // namespace sampler
