@@ -1,0 +1,98 @@
+"""What the profilers themselves take: CPU and memory."""
+import contextlib
+import time
+
+from bench.processes import Cleanup, Failed
+from bench.rounds import Alternating, target, without_file
+
+NAME = "cpu"
+HZ = 100
+MANY = 64
+
+
+def measure(bench):
+    """Everything of this part."""
+    measure_one(bench)
+    measure_many(bench)
+    measure_memory(bench)
+
+
+def measure_one(bench):
+    """CPU of one profiler on one target at 100 Hz, its start included."""
+    seconds = bench.choose(10, 3)
+    for version, threads in bench.choose([("3.12", 1), ("3.12", 33), ("3.15", 1)], [("3.12", 1), ("3.12", 33)]):
+        for python in bench.versions((version,), (version,)):
+            cell = {"targets": 1, "version": version, "threads": threads, "activity": "busy"}
+            bench.say("cpu: " + " ".join(map(str, cell.values())))
+            with target(python, "stand.py", "distinct", 50, threads, "busy") as standing:
+                alternating = Alternating(bench.able(python), bench.rounds(3, 1))
+                for turn, tool in alternating:
+                    def record():
+                        result = without_file(tool.record(standing.pid, HZ, seconds, bench.directory))
+                        return result.row()
+                    if not bench.keep(NAME, cell, tool.name, turn, record):
+                        alternating.failed(tool)
+
+
+def measure_many(bench):
+    """CPU and memory of 64 profilers, one on each of 64 processes that wait."""
+    seconds = bench.choose(10, 3)
+    for version in bench.choose(("3.12", "3.15"), ("3.12",)):
+        for python in bench.versions((version,), (version,)):
+            cell = {"targets": MANY, "version": version, "threads": 1, "activity": "idle"}
+            bench.say("cpu: " + " ".join(map(str, cell.values())))
+            with Cleanup() as cleanup:
+                pids = [cleanup.enter_context(target(python, "wait.py", 20)).pid
+                        for _ in range(MANY)]
+                alternating = Alternating(bench.able(python), bench.rounds(2, 1))
+                for turn, tool in alternating:
+                    if not bench.keep(NAME, cell, tool.name, turn, lambda tool=tool: together(bench, tool, pids, seconds)):
+                        alternating.failed(tool)
+
+
+def together(bench, tool, pids, seconds):
+    """One profiler on each of the targets, all at once."""
+    with Cleanup() as cleanup:
+        recordings = [tool.start(cleanup, pid, HZ, seconds, bench.directory) for pid in pids]
+        for recording in recordings:
+            recording.ready()
+        for recording in recordings:
+            recording.stop()
+        results = [without_file(recording.finish()) for recording in recordings]
+    return {"cpu_share": sum(result.cpu_share for result in results),
+            "cpu_seconds": sum(result.ended.cpu_seconds for result in results),
+            "peak_kib": sum(result.ended.peak_kib for result in results),
+            "stacks": sum(result.stacks for result in results)}
+
+
+def measure_memory(bench):
+    """Most memory of a long recording at 100 Hz of a stack of 150 frames: all profilers at once, each on its own target."""
+    seconds = bench.choose(300, 30)
+    for version in bench.choose(("3.12", "3.15"), ("3.12",)):
+        for python in bench.versions((version,), (version,)):
+            bench.say("memory: %s, %d s" % (version, seconds))
+            remember(bench, python, seconds)
+
+
+def remember(bench, python, seconds):
+    """All profilers at once, each on a target of its own for either variety."""
+    with Cleanup() as cleanup:
+        running = []
+        for variety in ("few", "many"):
+            cell = {"version": python.version, "depth": 150, "stacks_are": variety, "length": seconds}
+            for tool in bench.able(python):
+                pid = cleanup.enter_context(target(python, "wander.py", 150, variety)).pid
+                running.append((cell, tool, tool.start(cleanup, pid, HZ, seconds, bench.directory)))
+        for _, _, recording in running:
+            with contextlib.suppress(Failed):  # it fails again below, where that is kept
+                recording.ready()
+        deadline = time.monotonic() + seconds
+        for cell, tool, recording in running:
+            def record(tool=tool, recording=recording):
+                recording.ready()
+                recording.seconds = deadline - recording.began  # one moment for all, not one after the other
+                result = recording.finish()
+                different = len({names for names, _ in tool.stacks(result.path)})
+                without_file(result)
+                return {**result.row(), "different_stacks": different}
+            bench.keep("memory", cell, tool.name, 0, record)
