@@ -88,15 +88,33 @@ THREAD_WITH_CFRAME = {
 }
 
 FRAME_OBJECT = {
-    "frame.size": "COVER(PyFrameObject, f_back, f_code, f_lasti, f_lasti)",
     "frame.previous": "AT(PyFrameObject, f_back)",
     "frame.executable": "AT(PyFrameObject, f_code)",
     "frame.instruction": "AT(PyFrameObject, f_lasti)",
 }
+FRAME_OBJECT_27 = {"frame.size": "COVER(PyFrameObject, f_back, f_code, f_lasti, f_lasti)"}
+FRAME_OBJECT_36 = {
+    "frame.size": "COVER(PyFrameObject, f_back, f_code, f_lasti, f_executing)",
+    "frame.state": "AT(PyFrameObject, f_executing)",
+    "frame.running_state": "VALUE(1)",
+}
+FRAME_OBJECT_310 = {
+    "frame.size": "COVER(PyFrameObject, f_back, f_code, f_lasti, f_state)",
+    "frame.state": "AT(PyFrameObject, f_state)",
+    "frame.running_state": "VALUE(FRAME_EXECUTING)",
+}
+# A call from Python to Python leaves the caller's stack top, and the function in the slot there.
+STACK_TOP = {"frame.stack_top": "AT(_PyInterpreterFrame, stacktop)"}
+FUNCTION_311 = {
+    "frame.function": "AT(_PyInterpreterFrame, f_func)",
+    "frame.is_entry": "AT(_PyInterpreterFrame, is_entry)",
+}
+FUNCTION_312 = {"frame.function": "AT(_PyInterpreterFrame, f_funcobj)"}
 INTERPRETER_FRAME = {
     "cframe.current_frame": "AT(_PyCFrame, current_frame)",
     "cframe.previous": "AT(_PyCFrame, previous)",
-    "frame.size": "COVER(_PyInterpreterFrame, previous, f_code, prev_instr, owner)",
+    "frame.size": "COVER(_PyInterpreterFrame, previous, f_code, prev_instr, localsplus)",
+    "frame.locals": "AT(_PyInterpreterFrame, localsplus)",
     "frame.previous": "AT(_PyInterpreterFrame, previous)",
     "frame.executable": "AT(_PyInterpreterFrame, f_code)",
     "frame.instruction": "AT(_PyInterpreterFrame, prev_instr)",
@@ -115,6 +133,11 @@ CODE_WITH_BYTECODE = {
     "code.qualname": "AT(PyCodeObject, co_qualname)",
     "code.bytecode": "AT(PyCodeObject, co_code_adaptive)",
     "code.unit_count": "AT(PyCodeObject, ob_base.ob_size)",
+}
+# How long a frame on the data stack is: its locals begin where its fields end.
+FRAME_LENGTH = {
+    "code.local_count": "AT(PyCodeObject, co_nlocalsplus)",
+    "code.stack_size": "AT(PyCodeObject, co_stacksize)",
 }
 # Every new code object takes the next number of one counter (3.11 numbers functions only).
 CODE_VERSION = {"code.version": "AT(PyCodeObject, co_version)"}
@@ -159,6 +182,7 @@ TABLE_FRAME = {
     "frame.executable": ("AT(_PyInterpreterFrame, f_executable)", "interpreter_frame.executable"),
     "frame.instruction": ("AT(_PyInterpreterFrame, instr_ptr)", "interpreter_frame.instr_ptr"),
     "frame.owner": ("AT(_PyInterpreterFrame, owner)", "interpreter_frame.owner"),
+    "frame.locals": ("AT(_PyInterpreterFrame, localsplus)", "interpreter_frame.localsplus"),
 }
 TABLE_CODE = {
     "code.size": ("SIZE(PyCodeObject)", "code_object.size"),
@@ -218,8 +242,8 @@ def through_cframe(headers, gil, *groups):
     """A CPython whose frames live on the data stack and are reached through a _PyCFrame."""
     traits = {"trait.strings": "unicode", "trait.gil": gil, "trait.state_thread": "by_cframe"}
     fields = (RUNTIME, FINALIZING_39, INTERPRETER_ID, GIL_STRUCT, INTERPRETER_THREADS_HEAD, THREAD,
-              THREAD_WITH_CFRAME, CFRAME_OF_THREAD, INTERPRETER_FRAME, CODE, CODE_LINETABLE, CODE_WITH_BYTECODE,
-              OBJECT, BYTES, UNICODE)
+              THREAD_WITH_CFRAME, CFRAME_OF_THREAD, INTERPRETER_FRAME, STACK_TOP, CODE, CODE_LINETABLE,
+              CODE_WITH_BYTECODE, FRAME_LENGTH, OBJECT, BYTES, UNICODE)
     return Version(headers, True, merged(CFRAME_TRAITS, traits), merged(*(fields + groups)))
 
 
@@ -229,8 +253,8 @@ def by_table(trampolines, free_threaded, *groups):
               "trait.state_thread": "named"}
     unicode = {key: TABLE_UNICODE.get(key, expression) for key, expression in UNICODE.items()}
     gil = (ATTACHMENT,) if free_threaded else (TABLE_GIL, GIL_STRUCT)
-    fields = (TABLE_RUNTIME, TABLE_INTERPRETER, TABLE_THREAD, TABLE_FRAME, TABLE_CODE, CODE_VERSION, TABLE_OBJECTS,
-              unicode, trampolines)
+    fields = (TABLE_RUNTIME, TABLE_INTERPRETER, TABLE_THREAD, TABLE_FRAME, TABLE_CODE, CODE_VERSION, FRAME_LENGTH,
+              TABLE_OBJECTS, unicode, trampolines)
     return Version(INTERNAL_313, True, merged(DIRECT_TRAITS, traits), merged(*(fields + gil + groups)))
 
 
@@ -240,21 +264,22 @@ RUNTIME_39 = (RUNTIME, FINALIZING_39, INTERPRETER_ID, GIL_IN_RUNTIME, GIL_STRUCT
 
 VERSIONS = {
     "2.7": frame_objects(PUBLIC_HEADERS, False, "lnotab_unsigned", "byte_offset", "byte_string", "current_thread",
-                         "named", CODE_LNOTAB, STRING_BYTES),
+                         "named", FRAME_OBJECT_27, CODE_LNOTAB, STRING_BYTES),
     "3.6": frame_objects(PUBLIC_HEADERS, False, "lnotab_signed", "byte_offset", "unicode", "static_variables",
-                         "named", CODE_LNOTAB, *MODERN_STRINGS),
+                         "named", FRAME_OBJECT_36, CODE_LNOTAB, *MODERN_STRINGS),
     "3.7": frame_objects(INTERNAL_37, True, "lnotab_signed", "byte_offset", "unicode", "in_runtime", "named",
-                         CODE_LNOTAB, *(MODERN_STRINGS + RUNTIME_37)),
+                         FRAME_OBJECT_36, CODE_LNOTAB, *(MODERN_STRINGS + RUNTIME_37)),
     "3.8": frame_objects(INTERNAL_38, True, "lnotab_signed", "byte_offset", "unicode", "in_runtime", "untold",
-                         CODE_LNOTAB, *(MODERN_STRINGS + RUNTIME_37)),
+                         FRAME_OBJECT_36, CODE_LNOTAB, *(MODERN_STRINGS + RUNTIME_37)),
     "3.9": frame_objects(INTERNAL_39, True, "lnotab_signed", "byte_offset", "unicode", "in_runtime", "untold",
-                         CODE_LNOTAB, *(MODERN_STRINGS + RUNTIME_39)),
+                         FRAME_OBJECT_36, CODE_LNOTAB, *(MODERN_STRINGS + RUNTIME_39)),
     "3.10": frame_objects(INTERNAL_39, True, "pep626", "code_unit", "unicode", "in_runtime", "by_cframe",
-                          CODE_LINETABLE, CFRAME_OF_THREAD, *(MODERN_STRINGS + RUNTIME_39)),
-    "3.11": through_cframe(INTERNAL_311, "in_runtime", NO_TRAMPOLINES, GIL_IN_RUNTIME),
-    "3.12": through_cframe(INTERNAL_311, "in_interpreter", C_STACK_TRAMPOLINES, GIL_IN_INTERPRETER, CODE_VERSION),
-    "3.13": by_table(C_STACK_TRAMPOLINES, False),
-    "3.13t": by_table(C_STACK_TRAMPOLINES, True),
+                          FRAME_OBJECT_310, CODE_LINETABLE, CFRAME_OF_THREAD, *(MODERN_STRINGS + RUNTIME_39)),
+    "3.11": through_cframe(INTERNAL_311, "in_runtime", NO_TRAMPOLINES, FUNCTION_311, GIL_IN_RUNTIME),
+    "3.12": through_cframe(INTERNAL_311, "in_interpreter", C_STACK_TRAMPOLINES, FUNCTION_312, GIL_IN_INTERPRETER,
+                           CODE_VERSION),
+    "3.13": by_table(C_STACK_TRAMPOLINES, False, STACK_TOP, FUNCTION_312),
+    "3.13t": by_table(C_STACK_TRAMPOLINES, True, STACK_TOP, FUNCTION_312),
     "3.14": by_table(INTERPRETER_TRAMPOLINES, False),
     "3.14t": by_table(INTERPRETER_TRAMPOLINES, True, TABLE_THREAD_BYTECODE),
     "3.15": by_table(INTERPRETER_TRAMPOLINES, False),

@@ -1,5 +1,6 @@
 #include "sampler/cpython/code_cache.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
@@ -86,11 +87,16 @@ bool CodeCache::owe(CodeObject& code) {
   return true;
 }
 
-CodeObject* CodeCache::find_lasting(RemoteMemory& memory, RemoteAddress address) {
+CodeObject* CodeCache::find_known(RemoteAddress address) {
   const auto known = codes_.find(address.value);
-  const bool may_wait = known != codes_.end() && known->second &&
+  const bool is_known = known != codes_.end() && known->second &&
                         (known->second->checked_in_ == reading_ || owe(*known->second));
-  return may_wait ? known->second.get() : find(memory, address);
+  return is_known ? known->second.get() : nullptr;
+}
+
+CodeObject* CodeCache::find_lasting(RemoteMemory& memory, RemoteAddress address) {
+  auto* const known = find_known(address);
+  return known != nullptr ? known : find(memory, address);
 }
 
 bool CodeCache::confirm(RemoteMemory& memory) {
@@ -136,10 +142,12 @@ CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
   auto table = copy_bytes(memory, layout, identity.line_table, most_line_table_bytes);
   if (!file || !name || !table) return nullptr;
   copied_ += file->data.size() + name->data.size() + table->size();
-  CodeCopy copy{std::move(*file), std::move(*name), std::move(*table), identity.first_line, {}, 0};
+  CodeCopy copy{std::move(*file), std::move(*name), std::move(*table), identity.first_line, {}, 0, 0};
   if (layout.code.bytecode.exists()) {
     copy.bytecode = address + layout.code.bytecode.offset;
     copy.unit_count = field_at(object, layout.code.unit_count);
+    copy.frame_words = static_cast<std::uint64_t>(std::max(field_at(object, layout.code.local_count), 0)) +
+                       static_cast<std::uint64_t>(std::max(field_at(object, layout.code.stack_size), 0));
   }
   if (!known || copy != known->copy_) {
     if (known) retire(std::move(known));

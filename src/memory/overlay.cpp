@@ -22,20 +22,15 @@ void Overlay::plan() {
     return block.is_readable && sample_ - block.last_used <= patience_;
   });
   for (const auto& [address, missed] : missed_) {
-    planned.push_back(Block{address, sample_, missed.turn});
+    planned.push_back(Block{address, sample_, sample_, missed.turn, sample_});
   }
   missed_.clear();
   std::sort(planned.begin(), planned.end(),
             [](const Block& a, const Block& b) { return a.address < b.address; });
-  runs_.clear();
   before.resize(planned.size() * block_size);
   auto old = planned_.begin();
   for (std::size_t i = 0; i < planned.size(); ++i) {
     auto& block = planned[i];
-    const bool continues = i > 0 && block.address == planned[i - 1].address + block_size;
-    if (!continues) runs_.push_back(Run{i, i, block.turn});
-    runs_.back().end = i + 1;
-    runs_.back().turn = std::min(runs_.back().turn, block.turn);
     while (old != planned_.end() && old->address < block.address) ++old;
     block.is_new = old == planned_.end() || old->address != block.address || !old->is_readable;
     if (block.is_new) continue;
@@ -43,10 +38,30 @@ void Overlay::plan() {
         old_copies.data() + static_cast<std::size_t>(old - planned_.begin()) * block_size;
     std::memcpy(before.data() + i * block_size, from, block_size);
   }
-  std::stable_sort(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) { return a.turn < b.turn; });
   planned_ = std::move(planned);
   copies_[1 - current_].resize(before.size());
   copies_[current_] = std::move(before);
+  plan_runs();
+}
+
+void Overlay::plan_runs() {
+  runs_.clear();
+  const auto may_join = [&](const Block& block) {
+    return pieces_ == Pieces::whole || sample_ - block.last_changed > patience_;
+  };
+  for (std::size_t i = 0; i < planned_.size(); ++i) {
+    const auto& block = planned_[i];
+    const bool continues = i > 0 && block.address == planned_[i - 1].address + block_size &&
+                           may_join(block) && may_join(planned_[i - 1]);
+    if (!continues) runs_.push_back(Run{i, i, block.turn});
+    runs_.back().end = i + 1;
+    runs_.back().turn = std::min(runs_.back().turn, block.turn);
+  }
+  // Of those that were read at the same turn of different samples, the higher one is the deeper in a data
+  // stack.
+  std::stable_sort(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) {
+    return a.turn != b.turn ? a.turn < b.turn : a.begin > b.begin;
+  });
 }
 
 std::span<std::byte> Overlay::bytes_of(const Run& run) noexcept {
@@ -59,6 +74,7 @@ void Overlay::compare(const Run& run) noexcept {
     const auto offset = i * block_size;
     block.has_changed =
         block.is_new || std::memcmp(copies_[0].data() + offset, copies_[1].data() + offset, block_size) != 0;
+    if (block.has_changed) block.last_changed = sample_;
   }
 }
 
@@ -110,21 +126,38 @@ std::optional<Overlay::Run> Overlay::find(RemoteAddress from, std::size_t size) 
   const bool are_neighbours = run.end <= planned_.size() && planned_[run.end - 1].address - address ==
                                                                 (run.end - 1 - run.begin) * block_size;
   if (!are_neighbours) return std::nullopt;
-  bool are_readable = true;
-  for (std::size_t i = run.begin; i < run.end; ++i) {
-    planned_[i].last_used = sample_;
-    are_readable = are_readable && planned_[i].is_readable;
-  }
+  const bool are_readable = std::all_of(planned_.begin() + static_cast<std::ptrdiff_t>(run.begin),
+                                        planned_.begin() + static_cast<std::ptrdiff_t>(run.end),
+                                        [](const Block& block) { return block.is_readable; });
   return are_readable ? std::optional{run} : std::nullopt;
 }
 
+std::optional<Overlay::Run> Overlay::use(RemoteAddress from, std::size_t size) noexcept {
+  const auto run = size == 0 ? std::nullopt : find(from, size);
+  if (!run) return std::nullopt;
+  for (std::size_t i = run->begin; i < run->end; ++i) planned_[i].last_used = sample_;
+  return run;
+}
+
 const std::byte* Overlay::view(RemoteAddress from, std::size_t size) noexcept {
+  const auto run = use(from, size);
+  if (!run) return nullptr;
+  for (std::size_t i = run->begin; i < run->end; ++i) {
+    auto& block = planned_[i];
+    if (block.last_read == sample_) continue;
+    block.last_read = sample_;
+    block.turn = turn_++;
+  }
+  return bytes_of(*run).data() + from.value % block_size;
+}
+
+const std::byte* Overlay::peek(RemoteAddress from, std::size_t size) noexcept {
   const auto run = size == 0 ? std::nullopt : find(from, size);
   return run ? bytes_of(*run).data() + from.value % block_size : nullptr;
 }
 
 std::size_t Overlay::count_unchanged(RemoteAddress from, std::size_t size) noexcept {
-  const auto run = size == 0 ? std::nullopt : find(from, size);
+  const auto run = use(from, size);
   if (!run) return 0;
   const auto skipped = from.value % block_size;
   auto block = run->begin;

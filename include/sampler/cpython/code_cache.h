@@ -21,6 +21,7 @@ struct CodeCopy {
   std::int32_t first_line = 0;
   RemoteAddress bytecode;  ///< null where the bytecode is an object of its own
   std::int64_t unit_count = 0;
+  std::uint64_t frame_words = 0;  ///< that its frames have for locals and value stack; 0 where not laid out
 
   friend bool operator==(const CodeCopy&, const CodeCopy&) = default;
 };
@@ -35,6 +36,8 @@ class CodeObject {
   [[nodiscard]] bool is_internal() const noexcept { return is_internal_; }
   /// Its own bytecode; null where that is an object of its own.
   [[nodiscard]] RemoteAddress bytecode() const noexcept { return copy_.bytecode; }
+  /// What its frames have for locals and value stack, in words; 0 where nothing tells.
+  [[nodiscard]] std::uint64_t frame_words() const noexcept { return copy_.frame_words; }
   /// The array of the threads' copies of the bytecode, as of the reading at work; null where there is none.
   [[nodiscard]] RemoteAddress thread_bytecode() const noexcept { return thread_bytecode_; }
   /// The frame at an instruction as read from a frame of this code; decoded once.
@@ -96,6 +99,8 @@ class CodeCache {
   [[nodiscard]] CodeObject* find(RemoteMemory& memory, RemoteAddress address);
   /// As find(), but a code object that has lasted is not looked at before confirm().
   [[nodiscard]] CodeObject* find_lasting(RemoteMemory& memory, RemoteAddress address);
+  /// As find_lasting(), and nothing is read: nullptr where the code object is not known, or is young.
+  [[nodiscard]] CodeObject* find_known(RemoteAddress address);
   /// Whether what was found before is still at its address; of one that has lasted, confirm() tells.
   [[nodiscard]] bool is_same(RemoteMemory& memory, CodeObject& code) {
     return code.checked_in_ == reading_ || owe(code) || find(memory, code.address_) == &code;

@@ -44,63 +44,6 @@ struct RawStack {
 [[nodiscard]] RawStack walk_frames(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
                                    RemoteAddress thread_state);
 
-/// Whether a thread's frames could change while they were copied.
-enum class Motion : std::uint8_t {
-  none,
-  possible,  ///< what makes no sense was torn: the part next to the root that did not change is kept
-};
-
-/// A thread's stack as it was walked last: the next walk looks only at what has changed since, as a sample
-/// after the other mostly shares its callers. Of memory that tells what has not changed.
-class ThreadStack {
- public:
-  /// Follows a thread state's frames, as walk_frames().
-  void walk(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes, RemoteAddress thread_state,
-            Motion motion = Motion::none);
-
-  /// What was walked last is no longer that of the sample before.
-  void forget() noexcept { end_ = StackEnd::unreadable; }
-
-  [[nodiscard]] StackEnd end() const noexcept { return end_; }
-  /// A place on the C stack of the thread that runs it, as RawStack has it.
-  [[nodiscard]] RemoteAddress c_stack() const noexcept { return c_stack_; }
-  /// The stack in the table, as decode_stack(). Before the codes' next begin_tick().
-  [[nodiscard]] StackId decode(const Layout& layout, StackTable& stacks);
-
- private:
-  /// One link of the chain: a frame, or what is none of the stack's.
-  struct Link {
-    std::uint64_t address = 0;
-    std::size_t frame_count = 0;  ///< frames from the root up to and with this one
-    bool is_trampoline = false;
-  };
-  /// Links at rising addresses that lie close together, root first: what has not changed is found faster by
-  /// the piece.
-  struct Piece {
-    std::uint64_t begin = 0, end = 0;
-    std::size_t link_count = 0;  ///< links from the root up to and with this piece
-  };
-
-  /// How many links from the root inward are what they were.
-  [[nodiscard]] std::size_t count_unchanged(RemoteMemory& memory, const Layout& layout) const;
-  /// Whether the frames that are left are of the code objects that they were of.
-  [[nodiscard]] bool are_codes_same(RemoteMemory& memory, CodeCache& codes) const;
-  /// The link's number from the root on, 1 the first; 0 where it is none of the inner ones.
-  [[nodiscard]] std::size_t find(RemoteAddress address) const noexcept;
-  /// Null where there is none.
-  [[nodiscard]] RemoteAddress innermost_trampoline() const;
-  void truncate(std::size_t link_count, const Layout& layout);
-  void append(const Link& link, const Layout& layout);
-
-  std::vector<Link> links_;       // root first
-  std::vector<Piece> pieces_;     // of the links
-  std::vector<RawFrame> frames_;  // root first
-  std::vector<StackId> ids_;      // of frames_ up to and with each, as far as decoded
-  StackEnd end_ = StackEnd::complete;
-  RemoteAddress c_stack_;
-  std::uint64_t generation_ = 0;
-};
-
 /// What one interpreter has of a thread's stack.
 struct InterpreterStack {
   std::uint64_t interpreter = 0;  ///< its id

@@ -114,6 +114,14 @@ struct FrameLayout {
   Field<std::uint8_t> owner;
   Field<std::int32_t>
       bytecode_index;  ///< which copy of its code's bytecode the thread runs; 0: the code's own
+  // What tells, without the thread standing still, whether a frame is of a call that goes on:
+  Field<RemoteAddress> function;    ///< what is called
+  Field<std::int32_t> stack_top;    ///< while it calls Python, the number of words used from `locals` on;
+                                    ///< negative while it runs itself or calls C
+  Field<std::uint8_t> is_entry;     ///< not 0: called by C
+  Field<RemoteAddress> locals;      ///< the first of its locals; its value stack follows them
+  Field<std::int8_t> state;         ///< of a frame object
+  std::uint32_t running_state = 0;  ///< what `state` is while the call goes on
 };
 struct CodeLayout {
   std::uint32_t size = 0;  ///< sizeof(PyCodeObject)
@@ -121,7 +129,8 @@ struct CodeLayout {
   Field<std::int32_t> first_line;
   Field<std::byte> bytecode;       ///< co_code_adaptive, where the bytecode is part of the object
   Field<std::int64_t> unit_count;  ///< ob_size, where the bytecode is part of the object
-  Field<std::uint32_t> version;    ///< unique to a code object of its interpreter while not 0
+  Field<std::int32_t> local_count, stack_size;  ///< words that a frame has for its locals and value stack
+  Field<std::uint32_t> version;                 ///< unique to a code object of its interpreter while not 0
   Field<RemoteAddress>
       thread_bytecode;  ///< -> array of the threads' copies of the bytecode: {i64 size, entries}
   Field<RemoteAddress> thread_bytecode_entries;  ///< of the first entry, in that array

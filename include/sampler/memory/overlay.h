@@ -17,8 +17,9 @@ namespace sampler {
 /// batch, the blocks that recent samples read; what a sample reads beyond that is read at once and predicted
 /// next time. So whoever walks frames just reads, and a steady target costs one call.
 ///
-/// The blocks are copied in the order in which they were read first when they were predicted: what leads to
-/// the frames before the frames. The copies of the fetch before are kept, to tell what has changed.
+/// The blocks are copied in the order in which they were read: what leads to the frames before the frames,
+/// and a leaf before its callers, which change less often. The copies of the fetch before are kept, to tell
+/// what has changed.
 class Overlay final : public RemoteMemory {
  public:
   /// A block never spans two pages, so that it can be read wherever its page can.
@@ -29,9 +30,15 @@ class Overlay final : public RemoteMemory {
   /// said.
   static constexpr std::uint32_t patience = 8;
 
+  /// Whether blocks that follow each other are copied in one piece.
+  enum class Pieces : std::uint8_t {
+    whole,   ///< always: what is in one struct is of one moment, nearly
+    steady,  ///< where they did not change lately: of the others each is copied at its own turn
+  };
+
   /// Predicts what one of the last `patience` + 1 samples read: 0 for the last one only.
-  explicit Overlay(ProcessMemory& memory, std::uint32_t samples = patience)
-      : memory_{memory}, patience_{samples} {}
+  explicit Overlay(ProcessMemory& memory, std::uint32_t samples = patience, Pieces pieces = Pieces::whole)
+      : memory_{memory}, patience_{samples}, pieces_{pieces} {}
 
   /// Drops all copies and copies the predicted blocks: `first`, the blocks, `last`, in this order. False
   /// where a range of `first` or `last` could not be read.
@@ -39,6 +46,7 @@ class Overlay final : public RemoteMemory {
 
   Result<void, ReadError> read(RemoteAddress from, std::span<std::byte> into) noexcept override;
   const std::byte* view(RemoteAddress from, std::size_t size) noexcept override;
+  const std::byte* peek(RemoteAddress from, std::size_t size) noexcept override;
   /// Of bytes that were copied by the last two fetches: how many, from the first on, are the same in both.
   [[nodiscard]] std::size_t count_unchanged(RemoteAddress from, std::size_t size) noexcept override;
 
@@ -51,13 +59,16 @@ class Overlay final : public RemoteMemory {
  private:
   struct Block {
     std::uint64_t address = 0;
-    std::uint32_t last_used = 0;  ///< the sample that read it last
-    std::uint32_t turn = 0;       ///< its place among the blocks that the sample read which it was new to
+    std::uint32_t last_used = 0;  ///< the last sample that needed it
+    std::uint32_t last_read = 0;  ///< the last sample that read it, and its place among those that it read
+    std::uint32_t turn = 0;
+    std::uint32_t last_changed = 0;  ///< the last sample that it had changed in
     bool is_readable = true;
     bool is_new = true;  ///< the fetch before had no copy of it
     bool has_changed = true;
   };
-  /// Blocks that follow each other, in the order of addresses.
+  /// Blocks that follow each other, in the order of addresses, and are copied in one piece. Only such as did
+  /// not change lately: of the others each is copied at its own turn.
   struct Run {
     std::size_t begin = 0, end = 0;
     std::uint32_t turn = 0;
@@ -69,20 +80,24 @@ class Overlay final : public RemoteMemory {
 
   [[nodiscard]] bool must_plan() const noexcept;
   void plan();
+  /// The runs of the planned blocks, in the order in which they are copied.
+  void plan_runs();
   /// Marks the blocks that differ from the fetch before.
   void compare(const Run& run) noexcept;
   [[nodiscard]] std::span<std::byte> bytes_of(const Run& run) noexcept;
-  /// The planned blocks that hold the bytes; nothing where they are not all planned.
+  /// The planned blocks that hold the bytes; nothing where they are not all planned and readable.
   [[nodiscard]] std::optional<Run> find(RemoteAddress from, std::size_t size) noexcept;
+  /// The same, and they are needed.
+  [[nodiscard]] std::optional<Run> use(RemoteAddress from, std::size_t size) noexcept;
   [[nodiscard]] const std::byte* block_at(std::uint64_t address);
   [[nodiscard]] const std::byte* copy_block(std::uint64_t address);
 
   ProcessMemory& memory_;
   std::uint32_t patience_;
+  Pieces pieces_;
   std::uint32_t sample_ = 0;
   std::uint32_t turn_ = 0;
   bool has_missed_ = false;
-  bool is_new_plan_ = true;                       // of the last fetch: it has no copies of the fetch before
   std::vector<Block> planned_;                    // by address; block i is at i * block_size in the copies
   std::vector<Run> runs_;                         // by turn
   std::array<std::vector<std::byte>, 2> copies_;  // of the last two fetches

@@ -35,6 +35,10 @@ class RemoteMemory {
   [[nodiscard]] virtual const std::byte* view(RemoteAddress /*from*/, std::size_t /*size*/) noexcept {
     return nullptr;
   }
+  /// As view(), of bytes that may be worth nothing: that they were asked for means no need of them.
+  [[nodiscard]] virtual const std::byte* peek(RemoteAddress /*from*/, std::size_t /*size*/) noexcept {
+    return nullptr;
+  }
   /// How many of the bytes, from the first on, are known to be what they were in the sample before.
   [[nodiscard]] virtual std::size_t count_unchanged(RemoteAddress /*from*/, std::size_t /*size*/) noexcept {
     return 0;

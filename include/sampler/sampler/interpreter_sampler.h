@@ -13,6 +13,7 @@
 #include "sampler/cpython/frame_walker.h"
 #include "sampler/cpython/gil.h"
 #include "sampler/cpython/thread_lister.h"
+#include "sampler/cpython/thread_stack.h"
 #include "sampler/memory/overlay.h"
 #include "sampler/memory/process_memory.h"
 #include "sampler/process/preemption.h"

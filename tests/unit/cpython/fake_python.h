@@ -52,6 +52,11 @@ class FakeMemory final : public RemoteMemory {
   /// Nobody can read the piece at an address any more.
   void remove(RemoteAddress piece) { REQUIRE(pieces_.erase(piece.value) == 1); }
 
+  const std::byte* peek(RemoteAddress from, std::size_t size) noexcept override {
+    const auto bytes = find(from, size);
+    return bytes.size() == size ? bytes.data() : nullptr;
+  }
+
   /// As an overlay's fetch(): what is there now is what the sample before had, for count_unchanged().
   void end_sample() { before_ = pieces_; }
   std::size_t count_unchanged(RemoteAddress from, std::size_t size) noexcept override {
@@ -111,6 +116,8 @@ struct CodeFacts {
   std::vector<int> line_table{};
   std::int64_t units = 100;
   std::uint32_t version = 0;
+  std::int32_t locals = 0;      ///< words that its frames have for locals
+  std::int32_t stack_size = 0;  ///< and for the value stack
 };
 
 /// A little CPython of one version, built object by object.
@@ -156,6 +163,8 @@ class FakePython {
     memory.put(object + code.first_line.offset, facts.first_line);
     if (code.unit_count.exists()) memory.put(object + code.unit_count.offset, facts.units);
     if (code.version.exists()) memory.put(object + code.version.offset, facts.version);
+    if (code.local_count.exists()) memory.put(object + code.local_count.offset, facts.locals);
+    if (code.stack_size.exists()) memory.put(object + code.stack_size.offset, facts.stack_size);
     return object;
   }
   [[nodiscard]] Field<RemoteAddress> name_field() const {
@@ -233,6 +242,24 @@ class FakePython {
       }
     }
     return thread;
+  }
+
+  /// Makes a frame the innermost one of a thread.
+  void lead_to(RemoteAddress thread, RemoteAddress frame) {
+    switch (layout.traits.frame_chain) {
+      case FrameChain::frame_objects:
+        memory.put(thread + layout.thread.frame.offset, frame);
+        break;
+      case FrameChain::direct:
+        memory.put(thread + layout.thread.current_frame.offset, frame);
+        break;
+      case FrameChain::through_cframe: {
+        const auto cframe = read_as<RemoteAddress>(memory, thread + layout.thread.cframe.offset);
+        REQUIRE(cframe);
+        memory.put(*cframe + layout.cframe.current_frame.offset, frame);
+        break;
+      }
+    }
   }
 
   /// An interpreter at the head of the list.

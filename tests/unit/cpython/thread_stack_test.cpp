@@ -86,23 +86,7 @@ class Program {
  private:
   static constexpr std::array<std::string_view, 6> names{"main", "work", "leaf", "call", "loop", "calc"};
 
-  void lead_to_innermost() {
-    const auto& layout = python.layout;
-    switch (layout.traits.frame_chain) {
-      case FrameChain::frame_objects:
-        python.memory.put(state_ + layout.thread.frame.offset, frames_.back());
-        break;
-      case FrameChain::direct:
-        python.memory.put(state_ + layout.thread.current_frame.offset, frames_.back());
-        break;
-      case FrameChain::through_cframe: {
-        const auto cframe = read_as<RemoteAddress>(python.memory, state_ + layout.thread.cframe.offset);
-        REQUIRE(cframe);
-        python.memory.put(*cframe + layout.cframe.current_frame.offset, frames_.back());
-        break;
-      }
-    }
-  }
+  void lead_to_innermost() { python.lead_to(state_, frames_.back()); }
 
   std::uint64_t gap_;
   RemoteAddress area_;

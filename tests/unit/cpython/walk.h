@@ -5,6 +5,7 @@
 
 #include "fake_python.h"
 #include "sampler/cpython/frame_walker.h"
+#include "sampler/cpython/thread_stack.h"
 
 namespace sampler {
 

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "sampler/cpython/code_cache.h"
+#include "sampler/cpython/frame_walker.h"
+#include "sampler/cpython/python_runtime.h"
+#include "sampler/cpython/thread_stack.h"
+#include "sampler/memory/remote_memory.h"
+
+namespace sampler {
+
+/// The fields of a frame, as copied; those that its layout does not have are 0.
+struct FrameFields {
+  RemoteAddress previous;
+  RemoteAddress executable;  ///< without its tag
+  RemoteAddress function;
+  RemoteAddress first_local;
+  std::uint64_t instruction = 0;
+  std::int32_t bytecode_index = 0;
+  std::int32_t stack_top = 0;
+  std::int8_t state = 0;
+  std::uint8_t owner = 0;
+  std::uint8_t is_entry = 0;
+};
+
+/// The fields in `bytes`, which are layout.frame.size bytes from a frame's start.
+[[nodiscard]] FrameFields frame_fields(const std::byte* bytes, const Layout& layout);
+[[nodiscard]] std::optional<FrameFields> read_frame(RemoteMemory& memory, const Layout& layout,
+                                                    RemoteAddress address);
+
+/// A frame's instruction as if its thread ran the code's own bytecode and no copy of it; nothing where the
+/// frame names a copy that is not there.
+[[nodiscard]] std::optional<std::uint64_t> own_instruction(RemoteMemory& memory, const Layout& layout,
+                                                           const CodeObject& code, const FrameFields& frame);
+
+/// A link of the chain; the frame has no code where the link is none of the stack's.
+struct ChainLink {
+  RemoteAddress address;
+  RawFrame frame;
+  bool is_trampoline = false;
+  FrameFields fields{};
+};
+
+/// The links that a walk comes by, innermost first.
+struct WalkedChain {
+  std::vector<ChainLink> links;
+  std::size_t frame_count = 0;
+  StackEnd end = StackEnd::complete;
+  bool came_by = false;  ///< came to the expected frame
+  RemoteAddress known;   ///< the link that the rest is known from; null where it was walked to its root
+};
+
+/// Where a walk starts.
+struct ChainStart {
+  std::optional<RemoteAddress>
+      innermost;         ///< null where the thread runs no Python, nothing where it cannot be read
+  RemoteAddress caller;  ///< a frame that the chain must come to; null where none is known
+};
+
+[[nodiscard]] ChainStart start_of(RemoteMemory& memory, const Layout& layout, RemoteAddress thread_state);
+
+/// The cframe of a thread state, which lies on the C stack of the thread that runs it; nothing where this
+/// Python has none.
+[[nodiscard]] std::optional<RemoteAddress> place_of_cframe(RemoteMemory& memory, const Layout& layout,
+                                                           RemoteAddress thread_state);
+
+/// Walks until the root or a link that is known. Where the chain does not come to `start.caller`, it is that
+/// frame's: an evaluation loop that begins links its cframe into the thread before it fills it in. What is
+/// there then is left over on the C stack, and the thread still is where the loop was called from.
+/// `leads_to_caller`: whether the known link comes to `start.caller`.
+[[nodiscard]] WalkedChain walk_chain(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
+                                     const ChainStart& start, Motion motion,
+                                     const std::function<bool(RemoteAddress)>& is_known,
+                                     const std::function<bool(RemoteAddress)>& leads_to_caller);
+
+}  // namespace sampler

@@ -1,0 +1,129 @@
+#include "moving_stack.h"
+
+#include <array>
+
+namespace sampler {
+namespace {
+
+// FRAME_OWNED_BY_THREAD, in 3.11 to 3.15: the frame lies on the data stack.
+constexpr std::uint8_t owned_by_thread = 0;
+// _PY_DATA_STACK_CHUNK_SIZE, and the three words that a chunk begins with.
+constexpr std::uint64_t chunk_size = 16384;
+constexpr std::uint64_t page_size = 4096;
+constexpr std::uint64_t chunk_head = 24;
+
+/// A frame of the program, not one that CPython puts between.
+bool is_programs(const ChainLink& link) {
+  return link.frame.code != nullptr;
+}
+
+/// The word of the frame's locals and value stack.
+RemoteAddress slot(const Layout& layout, const ChainLink& link, std::uint64_t index) {
+  return link.address + (layout.frame.locals.offset + index * sizeof(RemoteAddress));
+}
+
+/// Where the frame ends on the data stack, and the next begins.
+RemoteAddress end_of(const Layout& layout, const ChainLink& link) {
+  return slot(layout, link, link.frame.code->frame_words());
+}
+
+bool has_started(const ChainLink& link) {
+  // The first instruction of a code object calls nothing.
+  return link.frame.instruction > link.frame.code->bytecode().value;
+}
+
+/// Whether a frame that lies on the data stack can be the next after one that does.
+bool may_follow(const Layout& layout, const ChainLink& caller, const ChainLink& callee) {
+  if (callee.address == end_of(layout, caller)) return true;
+  const bool is_in_chunk =
+      callee.address > caller.address && callee.address.value - caller.address.value < chunk_size;
+  // A chunk is a mapping of its own.
+  return !is_in_chunk || callee.address.value % page_size == chunk_head;
+}
+
+/// Whether the callee's function is the last word of the instruction's inline cache. That is where 3.12 has
+/// the getter of a property, whose object it clears from the stack.
+bool is_cached_getter(RemoteMemory& memory, const ChainLink& caller, const ChainLink& callee) {
+  constexpr std::uint64_t before_last_unit = 6;
+  const auto cached = read_as<RemoteAddress>(memory, {caller.fields.instruction - before_last_unit});
+  return cached && *cached == callee.fields.function;
+}
+
+/// Whether the callee's function, or the object whose method it is, is what its caller has where the call
+/// took its arguments from.
+bool is_called_by(RemoteMemory& memory, const Layout& layout, const ChainLink& caller,
+                  const ChainLink& callee) {
+  const auto top = static_cast<std::uint64_t>(caller.fields.stack_top);
+  if (top >= caller.frame.code->frame_words()) return false;
+  const auto words = read_as<std::array<std::uint64_t, 2>>(memory, slot(layout, caller, top));
+  if (!words) return false;
+  const auto [lower, upper] = *words;
+  const auto function = callee.fields.function.value;
+  // Up to 3.12 a null may lie below the function.
+  if (lower == function || upper == function) return true;
+  if (lower == 0) return is_cached_getter(memory, caller, callee);
+  return lower == callee.fields.first_local.value;  // of a property, or the object of a subscript
+}
+
+std::optional<ChainLink> link_of(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
+                                 RemoteAddress address, RemoteAddress caller) {
+  const auto& layout = *runtime.layout;
+  const auto* const bytes = memory.peek(address, layout.frame.size);
+  if (bytes == nullptr) return std::nullopt;
+  const auto fields = frame_fields(bytes, layout);
+  const bool is_callee = fields.previous == caller && !fields.executable.is_null() &&
+                         fields.owner == owned_by_thread && fields.is_entry == 0 &&
+                         !has_returned(layout, fields);
+  auto* const code = is_callee ? codes.find_known(fields.executable) : nullptr;
+  if (code == nullptr || code->is_internal()) return std::nullopt;
+  const auto instruction = own_instruction(memory, layout, *code, fields);
+  if (!instruction || !code->contains(*instruction)) return std::nullopt;
+  return ChainLink{address, {address, code, *instruction}, false, fields};
+}
+
+}  // namespace
+
+bool has_returned(const Layout& layout, const FrameFields& frame) noexcept {
+  const auto running = static_cast<std::int8_t>(layout.frame.running_state);
+  return layout.frame.state.exists() && frame.state != running;
+}
+
+bool is_generators(const ChainLink& link) noexcept {
+  return !link.is_trampoline && link.fields.owner != owned_by_thread;
+}
+
+bool runs_itself(const Layout& layout, const ChainLink& link) noexcept {
+  return layout.frame.stack_top.exists() && is_programs(link) &&
+         (link.fields.stack_top < 0 || !has_started(link));
+}
+
+Tie tie_of(RemoteMemory& memory, const Layout& layout, const ChainLink& caller, const ChainLink& callee) {
+  if (!layout.frame.stack_top.exists() || !is_programs(caller) || !is_programs(callee)) return Tie::calls;
+  if (callee.fields.is_entry != 0) return Tie::calls;  // C lies between
+  if (runs_itself(layout, caller)) return Tie::runs_itself;
+  if (is_generators(callee)) return Tie::calls;  // it is resumed, not called
+  if (!is_generators(caller) && !may_follow(layout, caller, callee)) return Tie::calls_another;
+  return is_called_by(memory, layout, caller, callee) ? Tie::calls : Tie::calls_another;
+}
+
+std::optional<ChainLink> callee_on_data_stack(RemoteMemory& memory, const PythonRuntime& runtime,
+                                              CodeCache& codes, const ChainLink& caller) {
+  const auto& layout = *runtime.layout;
+  if (!is_programs(caller) || is_generators(caller) || caller.frame.code->frame_words() == 0) {
+    return std::nullopt;
+  }
+  auto callee = link_of(memory, runtime, codes, end_of(layout, caller), caller.address);
+  return callee && tie_of(memory, layout, caller, *callee) == Tie::calls ? std::move(callee) : std::nullopt;
+}
+
+std::optional<ChainLink> callee_among(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
+                                      const ChainLink& caller, std::span<const std::uint64_t> frame_objects) {
+  // Without it a frame that has returned and is kept, in a traceback say, would do.
+  if (!runtime.layout->frame.state.exists()) return std::nullopt;
+  for (const auto address : frame_objects) {
+    if (auto callee = link_of(memory, runtime, codes, {address}, caller.address)) return callee;
+  }
+  return std::nullopt;
+}
+
+}  // namespace sampler

@@ -1,0 +1,199 @@
+#include "sampler/cpython/thread_stack.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "frame_chain.h"
+#include "moving_stack.h"
+#include "stack_marks.h"
+
+namespace sampler {
+namespace {
+
+std::size_t count_frames(const WalkedChain& chain) {
+  return static_cast<std::size_t>(
+      std::count_if(chain.links.begin(), chain.links.end(),
+                    [](const ChainLink& link) { return link.frame.code != nullptr; }));
+}
+
+}  // namespace
+
+void ThreadStack::walk(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
+                       RemoteAddress thread_state, Motion motion) {
+  const auto& layout = *runtime.layout;
+  if (generation_ != codes.generation()) truncate(0, layout);
+  generation_ = codes.generation();
+  truncate(count_unchanged(memory, layout), layout);
+  const auto start = start_of(memory, layout, thread_state);
+  auto chain = walk_chain(
+      memory, runtime, codes, start, motion, [&](RemoteAddress at) { return find(at) > 0; },
+      [&](RemoteAddress known) {
+        const auto inner = links_.begin() + static_cast<std::ptrdiff_t>(find(known));
+        return std::any_of(links_.begin(), inner,
+                           [&](const Link& link) { return link.address == start.caller.value; });
+      });
+  auto known = chain.known.is_null() ? 0 : find(chain.known);
+  if (motion == Motion::possible) chain.end = settle(chain, known, memory, runtime, codes);
+  truncate(known, layout);
+  const bool is_too_deep = frames_.size() + count_frames(chain) > most_frames;
+  if (!links_.empty() && (is_too_deep || !are_codes_same(memory, codes))) {
+    truncate(0, layout);
+    return walk(memory, runtime, codes, thread_state, motion);
+  }
+  end_ = chain.end;
+  // NOLINTNEXTLINE(modernize-loop-convert): ranges are beyond clang 14
+  for (auto link = chain.links.rbegin(); link != chain.links.rend(); ++link) {
+    if (link->frame.code != nullptr) frames_.push_back(link->frame);
+    append({link->address.value, frames_.size(), link->is_trampoline}, layout);
+    if (layout.traits.frame_chain == FrameChain::frame_objects) note(link->address.value);
+  }
+  if (end_ == StackEnd::complete && !links_.empty()) root_ = {links_.front().address};
+  const auto cframe = place_of_cframe(memory, layout, thread_state);
+  c_stack_ = cframe ? *cframe : innermost_trampoline();
+}
+
+StackEnd ThreadStack::settle(WalkedChain& chain, std::size_t& known, RemoteMemory& memory,
+                             const PythonRuntime& runtime, CodeCache& codes) {
+  const auto& layout = *runtime.layout;
+  if (chain.end == StackEnd::too_deep) return chain.end;
+  bool is_torn = chain.end == StackEnd::unreadable;
+  if (is_torn || (known == 0 && is_rootless(chain, layout))) {
+    // The way to the root is lost: what has not changed is there still.
+    is_torn = is_torn || !layout.frame.state.exists();
+    chain.links.clear();
+    known = links_.size();
+  }
+  auto caller = known > 0 ? link_at(known, memory, layout) : std::nullopt;
+  for (auto i = chain.links.size(); i > 0; --i) {
+    const auto& callee = chain.links[i - 1];
+    const auto tie = has_returned(layout, callee.fields) ? Tie::runs_itself
+                     : caller                            ? tie_of(memory, layout, *caller, callee)
+                                                         : Tie::calls;
+    if (tie != Tie::calls) {
+      is_torn = tie == Tie::calls_another;
+      chain.links.erase(chain.links.begin(), chain.links.begin() + static_cast<std::ptrdiff_t>(i));
+      break;
+    }
+    caller = callee;
+  }
+  for (std::size_t steps = 0; caller && steps < most_frames; ++steps) {
+    auto callee = layout.traits.frame_chain == FrameChain::frame_objects
+                      ? callee_among(memory, runtime, codes, *caller, frame_objects_)
+                      : callee_on_data_stack(memory, runtime, codes, *caller);
+    if (!callee) break;
+    chain.links.insert(chain.links.begin(), *callee);
+    caller = std::move(callee);
+  }
+  return is_torn ? StackEnd::torn : StackEnd::complete;
+}
+
+bool ThreadStack::is_rootless(const WalkedChain& chain, const Layout& layout) {
+  if (chain.links.empty()) return false;
+  const auto& outermost = chain.links.back();
+  if (layout.frame.state.exists()) return has_returned(layout, outermost.fields);
+  if (is_generators(outermost)) return true;  // one that yields loses its caller
+  // What returns loses its caller. A new root is believed when it is seen again.
+  const auto root = std::exchange(root_, outermost.address);
+  return !root.is_null() && root != root_;
+}
+
+std::optional<ChainLink> ThreadStack::link_at(std::size_t place, RemoteMemory& memory,
+                                              const Layout& layout) const {
+  const auto& link = links_[place - 1];
+  const auto fields = read_frame(memory, layout, {link.address});
+  if (!fields) return std::nullopt;
+  const auto before = place > 1 ? links_[place - 2].frame_count : 0;
+  ChainLink found{{link.address}, {{link.address}, nullptr, 0}, link.is_trampoline, *fields};
+  if (link.frame_count > before) found.frame = frames_[link.frame_count - 1];
+  return found;
+}
+
+void ThreadStack::note(std::uint64_t address) {
+  constexpr std::size_t most = 64;
+  if (std::find(frame_objects_.begin(), frame_objects_.end(), address) != frame_objects_.end()) return;
+  if (frame_objects_.size() < most) {
+    frame_objects_.push_back(address);
+    return;
+  }
+  frame_objects_[next_object_] = address;
+  next_object_ = (next_object_ + 1) % most;
+}
+
+RemoteAddress ThreadStack::innermost_trampoline() const {
+  const auto innermost =
+      std::find_if(links_.rbegin(), links_.rend(), [](const Link& link) { return link.is_trampoline; });
+  return innermost == links_.rend() ? RemoteAddress{} : RemoteAddress{innermost->address};
+}
+
+std::size_t ThreadStack::find(RemoteAddress address) const noexcept {
+  // From the leaf outward: a stack that has changed mostly has so at its leaf.
+  constexpr std::size_t most_searched = 64;
+  const auto last = links_.size() - std::min(links_.size(), most_searched);
+  for (auto place = links_.size(); place > last; --place) {
+    if (links_[place - 1].address == address.value) return place;
+  }
+  return 0;
+}
+
+std::size_t ThreadStack::count_unchanged(RemoteMemory& memory, const Layout& layout) const {
+  // What has no root proves nothing of its links.
+  if (end_ != StackEnd::complete && end_ != StackEnd::torn) return 0;
+  const auto size = layout.frame.size;
+  std::size_t count = 0;
+  for (const auto& piece : pieces_) {
+    const auto whole = piece.end - piece.begin;
+    const auto unchanged = memory.count_unchanged({piece.begin}, whole);
+    if (unchanged == whole) {
+      count = piece.link_count;
+      continue;
+    }
+    while (links_[count].address + size <= piece.begin + unchanged) ++count;
+    break;
+  }
+  return count;
+}
+
+bool ThreadStack::are_codes_same(RemoteMemory& memory, CodeCache& codes) const {
+  return std::all_of(frames_.begin(), frames_.end(),
+                     [&](const RawFrame& frame) { return codes.is_same(memory, *frame.code); });
+}
+
+void ThreadStack::truncate(std::size_t link_count, const Layout& layout) {
+  links_.resize(link_count);
+  frames_.resize(link_count == 0 ? 0 : links_.back().frame_count);
+  ids_.resize(std::min(ids_.size(), frames_.size()));
+  while (!pieces_.empty() && pieces_.size() > 1 && pieces_[pieces_.size() - 2].link_count >= link_count)
+    pieces_.pop_back();
+  if (link_count == 0) pieces_.clear();
+  if (pieces_.empty()) return;
+  pieces_.back().link_count = link_count;
+  pieces_.back().end = links_.back().address + layout.frame.size;
+}
+
+void ThreadStack::append(const Link& link, const Layout& layout) {
+  constexpr std::uint64_t most_bytes_between = 1024;
+  links_.push_back(link);
+  const auto size = layout.frame.size;
+  const bool is_close = !pieces_.empty() && link.address >= pieces_.back().end &&
+                        link.address - pieces_.back().end <= most_bytes_between;
+  if (!is_close) pieces_.push_back({link.address, 0, 0});
+  pieces_.back().end = link.address + size;
+  pieces_.back().link_count = links_.size();
+}
+
+StackId ThreadStack::decode(const Layout& layout, StackTable& stacks) {
+  if (end_ == StackEnd::too_deep || end_ == StackEnd::unreadable) {
+    const RawStack stack{{frames_.rbegin(), frames_.rend()}, end_, {}};
+    return decode_stack(stack, layout, stacks);
+  }
+  auto id = ids_.empty() ? StackId::empty : ids_.back();
+  for (auto i = ids_.size(); i < frames_.size(); ++i) {
+    id = stacks.push(id, frames_[i].code->frame_at(frames_[i].instruction, layout, stacks));
+    ids_.push_back(id);
+  }
+  if (end_ == StackEnd::torn) id = stacks.push(id, mark(stacks, "<torn>"));
+  return id;
+}
+
+}  // namespace sampler

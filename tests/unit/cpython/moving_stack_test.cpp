@@ -1,0 +1,202 @@
+#include <array>
+#include <string>
+#include <vector>
+
+#include "catch.h"
+#include "walk.h"
+
+namespace sampler {
+namespace {
+
+/// A thread that runs while its frames are copied: main calls work calls leaf, side by side on a data stack,
+/// where this version has one.
+class Running {
+ public:
+  struct Function {
+    std::string_view name;
+    RemoteAddress code, object;
+  };
+
+  explicit Running(PythonVersion version) : python{version} {
+    codes_.let_all_wait();
+    call(0, main);
+    call(1, work);
+    call(2, leaf);
+    lead_to(2);
+  }
+
+  /// A frame of the function at a depth; its caller is in that call from then on.
+  void call(std::size_t depth, const Function& callee) {
+    const auto& frame = python.layout.frame;
+    const auto caller = depth == 0 ? RemoteAddress{} : place(depth - 1);
+    python.put_frame(place(depth), callee.code, caller, 5);
+    if (frame.function.exists()) python.memory.put(place(depth) + frame.function.offset, callee.object);
+    if (frame.state.exists()) put_state(depth, frame.running_state);
+    runs_itself(depth);
+    if (depth > 0) calls(depth - 1, callee);
+  }
+  /// As CPython up to 3.13 leaves it: the function is in the slot that the call took its arguments from.
+  void calls(std::size_t depth, const Function& callee) {
+    const auto& frame = python.layout.frame;
+    if (!frame.stack_top.exists()) return;
+    python.memory.put(place(depth) + frame.stack_top.offset, top);
+    python.memory.put(place(depth) + (frame.locals.offset + std::uint64_t{top} * 8), callee.object);
+  }
+  void runs_itself(std::size_t depth) {
+    const auto field = python.layout.frame.stack_top;
+    if (field.exists()) python.memory.put(place(depth) + field.offset, std::int32_t{-1});
+  }
+  /// What a frame keeps of its call when that is over.
+  void returns(std::size_t depth) {
+    const auto& frame = python.layout.frame;
+    if (frame.state.exists()) {
+      put_state(depth, frame.running_state + 1);
+      python.set_previous(place(depth), {});
+    } else if (frame.stack_top.exists()) {
+      runs_itself(depth - 1);
+    } else {
+      python.memory.put(place(depth) + frame.executable.offset, RemoteAddress{});
+    }
+  }
+  void lead_to(std::size_t depth) { python.lead_to(state_, place(depth)); }
+  [[nodiscard]] RemoteAddress place(std::size_t depth) const { return area_ + length() * depth; }
+
+  /// The code objects have been the same for long enough to be taken for known.
+  void let_codes_last() {
+    for (int i = 0; i < 8; ++i) {
+      codes_.begin_reading();
+      for (const auto& function : {main, work, leaf}) {
+        static_cast<void>(codes_.find(python.memory, function.code));
+      }
+      static_cast<void>(codes_.confirm(python.memory));
+    }
+  }
+
+  /// The names of the stack, root first, as it is copied now.
+  Texts sample() {
+    codes_.begin_tick();
+    codes_.begin_reading();
+    stack.walk(python.memory, python.runtime, codes_, state_, Motion::possible);
+    Texts names;
+    for (const auto id : stacks_.frames_of(stack.decode(python.layout, stacks_))) {
+      names.emplace_back(stacks_.text(stacks_.frame(id).name));
+    }
+    python.memory.end_sample();
+    return names;
+  }
+
+  FakePython python;
+  ThreadStack stack;
+  Function main = define("main"), work = define("work"), leaf = define("leaf"), other = define("other");
+
+ private:
+  static constexpr std::int32_t locals = 2;
+  static constexpr std::int32_t stack_size = 6;
+  static constexpr std::int32_t top = locals + 1;  // of a caller's value stack
+
+  Function define(std::string_view name) {
+    const auto code = python.add_code(
+        {.name = name, .first_line = 1, .version = 7, .locals = locals, .stack_size = stack_size});
+    return {name, code, python.memory.add(64)};
+  }
+  void put_state(std::size_t depth, std::uint32_t state) {
+    python.memory.put(place(depth) + python.layout.frame.state.offset, static_cast<std::int8_t>(state));
+  }
+  /// Bytes from a frame to the next.
+  [[nodiscard]] std::uint64_t length() const {
+    const auto& frame = python.layout.frame;
+    return frame.locals.exists() ? frame.locals.offset + std::uint64_t{locals + stack_size} * 8 : 512;
+  }
+
+  CodeCache codes_{python.runtime};
+  StackTable stacks_;
+  RemoteAddress area_ = python.memory.add(8 * length());
+  RemoteAddress state_ = python.add_thread({});
+};
+
+constexpr PythonVersion with_frame_objects{3, 9};
+constexpr PythonVersion with_stack_top{3, 12};
+constexpr PythonVersion with_cleared_frames{3, 14};
+constexpr std::array every{with_frame_objects, with_stack_top, with_cleared_frames};
+
+}  // namespace
+
+TEST_CASE("of a thread that runs, frames that fit together are its stack", "[cpython]") {
+  for (const auto version : every) {
+    Running thread{version};
+    CHECK(thread.sample() == Texts{"main", "work", "leaf"});
+    CHECK(thread.stack.end() == StackEnd::complete);
+  }
+}
+
+TEST_CASE("a caller that runs itself when it is copied is where the thread is", "[cpython]") {
+  for (const auto version : every) {
+    Running thread{version};
+    static_cast<void>(thread.sample());
+    thread.returns(2);  // after the thread was said to be there
+    CHECK(thread.sample() == Texts{"main", "work"});
+    CHECK(thread.stack.end() == StackEnd::complete);
+  }
+}
+
+TEST_CASE("what the thread has called since it was said to be there is part of its stack", "[cpython]") {
+  for (const auto version : every) {
+    Running thread{version};
+    static_cast<void>(thread.sample());  // tells where frame objects are
+    thread.let_codes_last();
+    thread.lead_to(1);
+    CHECK(thread.sample() == Texts{"main", "work", "leaf"});
+  }
+}
+
+TEST_CASE("a caller that calls another function than the frame on top of it was copied at another moment",
+          "[cpython]") {
+  Running thread{with_stack_top};
+  thread.calls(1, thread.other);
+  CHECK(thread.sample() == Texts{"main", "work", "<torn>"});
+  CHECK(thread.stack.end() == StackEnd::torn);
+}
+
+TEST_CASE("a property's frame lies on top of the object that it was asked of", "[cpython]") {
+  Running thread{with_stack_top};
+  const auto self = thread.python.memory.add(16);
+  thread.calls(1, {"self", {}, self});
+  thread.python.memory.put(thread.place(2) + thread.python.layout.frame.locals.offset, self);
+  CHECK(thread.sample() == Texts{"main", "work", "leaf"});
+}
+
+TEST_CASE("a frame inside of what its caller takes on the data stack was left by another call", "[cpython]") {
+  Running thread{with_stack_top};
+  const auto field = thread.python.layout.code.stack_size;
+  thread.python.memory.put(thread.work.code + field.offset, std::int32_t{20});
+  CHECK(thread.sample() == Texts{"main", "work", "<torn>"});
+}
+
+TEST_CASE("a frame that has not begun is in no call, whatever its words say", "[cpython]") {
+  Running thread{with_stack_top};
+  static_cast<void>(thread.sample());
+  thread.python.memory.put(thread.place(1) + thread.python.layout.frame.instruction.offset,
+                           thread.python.instruction(thread.work.code, -1));
+  CHECK(thread.sample() == Texts{"main", "work"});
+}
+
+TEST_CASE("the way to the root that a returned frame object has lost is found from the root", "[cpython]") {
+  Running thread{with_frame_objects};
+  static_cast<void>(thread.sample());
+  thread.returns(1);  // and leaf with it, whose caller it was
+  CHECK(thread.sample() == Texts{"main"});
+  CHECK(thread.stack.end() == StackEnd::complete);
+}
+
+TEST_CASE("where no frame tells that it has returned, another root is believed the second time",
+          "[cpython]") {
+  Running thread{{2, 7}};
+  static_cast<void>(thread.sample());
+  thread.python.set_previous(thread.place(1), {});
+  static_cast<void>(thread.sample());
+  CHECK(thread.stack.end() == StackEnd::torn);
+  CHECK(thread.sample() == Texts{"work", "leaf"});
+  CHECK(thread.stack.end() == StackEnd::complete);
+}
+
+}  // namespace sampler
