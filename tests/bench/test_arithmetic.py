@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmark, without a process: python3 -m unittest discover -s tests/bench -t tests"""
+"""The arithmetic of the benchmark, without a target: python3 -m unittest discover -s tests/bench -t tests"""
 import unittest
 
 from bench import bars, figures, outputs, part_peak, part_pause, part_start, part_truth, processes, report
@@ -60,6 +60,12 @@ class Outputs(unittest.TestCase):
 
     def test_the_line_that_tells_why_is_found(self):
         self.assertEqual(processes.telling_line("starting\n\x1b[1mError: no such thing\nhint\n"), "Error: no such thing")
+
+
+class Programs(unittest.TestCase):
+    def test_a_program_that_is_not_there_is_a_failure(self):
+        with self.assertRaisesRegex(processes.Failed, "^/nowhere/program: .*No such file"):
+            processes.run(["/nowhere/program"])
 
 
 class Truth(unittest.TestCase):
