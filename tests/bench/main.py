@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 
-from bench import (harness, machine, part_cost, part_pause, part_peak, part_slowdown, part_start, part_truth, peers, processes,
+from bench import (ROOT, harness, machine, part_cost, part_pause, part_peak, part_slowdown, part_start, part_truth, peers, processes,
                    profilers, pythons, report, rounds)
 
 PARTS = {"peak": part_peak, "pause": part_pause, "slowdown": part_slowdown, "cost": part_cost, "start": part_start,
@@ -20,8 +20,8 @@ EXPLAINED = """parts:
   start     start to first sample; delivered of asked samples
   truth     impossible stacks, depths of a recursion
 
-The peers (py-spy, austin, gunicorn) are installed into $SAMPLER_CACHE/bench (~/.cache/sampler/bench); CPython 3.15 comes from
-`tools/pythons fetch 3.15`. The machine should do nothing else meanwhile: the load before and after is in the page."""
+First it runs `tools/setup bench` and `tools/pythons fetch 3.15`, where it is root, and installs the peers (py-spy, austin,
+gunicorn) into $SAMPLER_CACHE/bench (~/.cache/sampler/bench). The machine should do nothing else meanwhile: the load before and after is in the page."""
 
 
 def say(text):
@@ -40,7 +40,8 @@ def options(words):
     parser.add_argument("--rounds", type=int, metavar="N", help="so many rounds of each cell")
     parser.add_argument("--sampler", default=harness.sampler_binary(), metavar="PATH",
                         help="the program (default: %(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="write all rounds there, after each part")
+    parser.add_argument("--json", metavar="FILE", default=os.path.join(ROOT, "build", "bench.json"),
+                        help="write all rounds there, after each part; what was there becomes FILE.before (default: %(default)s)")
     parser.add_argument("--markdown", metavar="FILE", help="write the page there (default: standard output)")
     parser.add_argument("--from-json", action="append", metavar="FILE",
                         help="measure nothing, make the page; of several files, a later one's parts replace an earlier one's")
@@ -63,6 +64,7 @@ def find_pythons():
 
 def measure(asked, command):
     """All data of a run; written after each part, so that an end by Ctrl-C keeps what is finished."""
+    peers.prepare(say)
     peers.install(say)
     found = find_pythons()
     known, missing = profilers.find(asked.sampler, found.get("3.15"))
@@ -100,14 +102,21 @@ def measure(asked, command):
 
 def write_json(path, data):
     """Writes all data, whole or not at all."""
-    if not path:
-        return
     with open(path + ".new", "w") as file:
         # A line for each row: such a file can be compared and searched.
         head = json.dumps({key: value for key, value in data.items() if key != "rows"}, indent=1)
         rows = ",\n".join(json.dumps(row) for row in data["rows"])
         file.write("%s,\n \"rows\": [\n%s\n]}\n" % (head.rstrip()[:-1].rstrip(), rows))
     os.replace(path + ".new", path)
+
+
+def make_room(path):
+    """Makes the directory of the data, and keeps what an earlier run wrote there; told now, not after hours."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    if os.path.exists(path):
+        os.replace(path, path + ".before")
+    with open(path + ".new", "w"):
+        os.unlink(path + ".new")
 
 
 def merged(all_data):
@@ -146,6 +155,11 @@ def main(words):
     else:
         if not os.access(asked.sampler, os.X_OK):
             say("no program %s; tools/test builds it, --sampler names another" % asked.sampler)
+            return 1
+        try:
+            make_room(asked.json)
+        except OSError as error:
+            say("cannot write there: %s" % error)
             return 1
         processes.end_on_signals()
         data = measure(asked, shlex.join(["tools/bench"] + words))

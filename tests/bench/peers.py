@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from bench import pythons
+from bench import ROOT, pythons
 from bench.processes import Failed, run
 
 PY_SPY, AUSTIN, GUNICORN = "0.4.3", "4.0.0", "23.0.0"
@@ -22,6 +22,28 @@ def directory():
 def _paths():
     base = directory()
     return os.path.join(base, "venv"), os.path.join(base, "server"), os.path.join(base, "installed")
+
+
+def prepare(say):
+    """Packages and CPython 3.15, where they are not there yet; what cannot be had is told, and missing."""
+    if os.geteuid() != 0:
+        say("not root: what `tools/setup bench` and `tools/pythons fetch 3.15` install is used only where it is there")
+        return
+    for script, *words in (("setup", "bench"), ("pythons", "fetch", "3.15")):
+        status = _run_script([os.path.join(ROOT, "tools", script)] + words)
+        if status != 0:
+            say("tools/%s failed (exit status %d); going on without" % (" ".join([script] + words), status))
+
+
+def _run_script(command):
+    """Its exit status. It tells its progress itself, and ends what it has started when it is told to end."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait(30)
+        raise
 
 
 def install(say):
