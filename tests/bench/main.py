@@ -162,6 +162,10 @@ def main(words):
             say("cannot write there: %s" % error)
             return 1
         processes.end_on_signals()
-        data = measure(asked, shlex.join(["tools/bench"] + words))
+        try:
+            data = measure(asked, shlex.join(["tools/bench"] + words))
+        except processes.Failed as failure:
+            say(str(failure))
+            return 1
     write_page(asked.markdown, report.page(data))
     return 130 if data.get("interrupted") else 0

@@ -2,8 +2,8 @@
 import contextlib
 import time
 
-from bench.processes import Cleanup, Failed
-from bench.rounds import Alternating, target, without_file
+from bench.processes import Cleanup
+from bench.rounds import FAILURES, Alternating, first_line, target, without_file
 
 NAME = "cpu"
 HZ = 100
@@ -23,8 +23,8 @@ def measure_one(bench):
     for version, threads in bench.choose([("3.12", 1), ("3.12", 33), ("3.15", 1)], [("3.12", 1), ("3.12", 33)]):
         for python in bench.versions((version,), (version,)):
             cell = {"targets": 1, "version": version, "threads": threads, "activity": "busy"}
-            bench.say("cpu: " + " ".join(map(str, cell.values())))
-            with target(python, "stand.py", "distinct", 50, threads, "busy") as standing:
+            with bench.cell("cpu: " + " ".join(map(str, cell.values()))), \
+                    target(python, "stand.py", "distinct", 50, threads, "busy") as standing:
                 alternating = Alternating(bench.able(python), bench.rounds(3, 1))
                 for turn, tool in alternating:
                     def record():
@@ -40,8 +40,7 @@ def measure_many(bench):
     for version in bench.choose(("3.12", "3.15"), ("3.12",)):
         for python in bench.versions((version,), (version,)):
             cell = {"targets": MANY, "version": version, "threads": 1, "activity": "idle"}
-            bench.say("cpu: " + " ".join(map(str, cell.values())))
-            with Cleanup() as cleanup:
+            with bench.cell("cpu: " + " ".join(map(str, cell.values()))), Cleanup() as cleanup:
                 pids = [cleanup.enter_context(target(python, "wait.py", 20)).pid
                         for _ in range(MANY)]
                 alternating = Alternating(bench.able(python), bench.rounds(2, 1))
@@ -70,8 +69,8 @@ def measure_memory(bench):
     seconds = bench.choose(300, 30)
     for version in bench.choose(("3.12", "3.15"), ("3.12",)):
         for python in bench.versions((version,), (version,)):
-            bench.say("memory: %s, %d s" % (version, seconds))
-            remember(bench, python, seconds)
+            with bench.cell("memory: %s, %d s" % (version, seconds)):
+                remember(bench, python, seconds)
 
 
 def remember(bench, python, seconds):
@@ -81,10 +80,13 @@ def remember(bench, python, seconds):
         for variety in ("few", "many"):
             cell = {"version": python.version, "depth": 150, "stacks_are": variety, "length": seconds}
             for tool in bench.able(python):
-                pid = cleanup.enter_context(target(python, "wander.py", 150, variety)).pid
-                running.append((cell, tool, tool.start(cleanup, pid, HZ, seconds, bench.directory)))
+                try:
+                    pid = cleanup.enter_context(target(python, "wander.py", 150, variety)).pid
+                    running.append((cell, tool, tool.start(cleanup, pid, HZ, seconds, bench.directory)))
+                except FAILURES as failure:
+                    bench.lack("memory: %s on %s: %s" % (tool.name, python.version, first_line(failure)))
         for _, _, recording in running:
-            with contextlib.suppress(Failed):  # it fails again below, where that is kept
+            with contextlib.suppress(*FAILURES):  # it fails again below, where that is kept
                 recording.ready()
         deadline = time.monotonic() + seconds
         for cell, tool, recording in running:

@@ -97,10 +97,11 @@ def measure(bench):
     """Everything of this part."""
     for version, threads in cells(bench):
         for python in bench.versions((version,), (version,)):
-            with target(python, "watch.py", threads) as watching:
-                for hz in bench.choose((*RATES, FAST), RATES):
-                    cell = {"version": version, "threads": threads, "hz": hz}
-                    bench.say("pause: " + " ".join(map(str, cell.values())))
+            for hz in bench.choose((*RATES, FAST), RATES):
+                cell = {"version": version, "threads": threads, "hz": hz}
+                # A target of each rate's own: one that ended is not missed at the next.
+                with bench.cell("pause: " + " ".join(map(str, cell.values()))), \
+                        target(python, "watch.py", threads) as watching:
                     measure_cell(bench, cell, tools_for(bench, python, hz), Clock(bench, watching), watching.pid)
     measure_idle(bench)
 
@@ -141,8 +142,8 @@ def measure_idle(bench):
     """Whether a process in which nobody runs is woken: the kernel's count of its threads' switches."""
     for python in bench.versions(("3.12", "3.15"), ("3.12",)):
         cell = {"version": python.version, "threads": 33, "hz": 1000}
-        bench.say("idle: " + " ".join(map(str, cell.values())))
-        with target(python, "stand.py", "recursion", 10, 33, "idle") as standing:
+        with bench.cell("idle: " + " ".join(map(str, cell.values()))), \
+                target(python, "stand.py", "recursion", 10, 33, "idle") as standing:
             wait_until(lambda: harness.system_call(standing.pid)[:2] == ["0", "0x0"], 10, "the main thread reads")
             for tool in bench.able(python):
                 bench.keep("idle", cell, tool.name, 0, lambda tool=tool: wakings(bench, tool, standing.pid))

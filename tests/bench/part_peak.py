@@ -5,7 +5,7 @@ import statistics
 
 from bench.processes import Failed, run
 from bench.profilers import Ours, Result
-from bench.rounds import Alternating, compile_program, target, without_file
+from bench.rounds import FAILURES, Alternating, compile_program, first_line, target, without_file
 
 NAME = "peak"
 ALL = ("2.7", "3.8", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
@@ -23,8 +23,8 @@ def measure(bench):
     for python in bench.versions(ALL, ("3.12", "3.15")):
         for kind, depth, threads, activity in bench.choose(CELLS, QUICK_CELLS):
             cell = {"version": python.version, "kind": kind, "depth": depth, "threads": threads, "activity": activity}
-            bench.say("peak: " + " ".join(map(str, cell.values())))
-            with target(python, "stand.py", kind, depth, threads, activity) as standing:
+            with bench.cell("peak: " + " ".join(map(str, cell.values()))), \
+                    target(python, "stand.py", kind, depth, threads, activity) as standing:
                 measure_cell(bench, cell, python, standing)
     measure_calls(bench)
 
@@ -70,9 +70,9 @@ def floors(bench, cell, standing):
     try:
         program = compile_program(bench, "floor")
         ticks = by_head(traced_calls(bench, fastest_of_ours(bench), standing.pid, None, 1))
-    except Failed as failure:
+    except FAILURES as failure:
         bench.lack("the kernel's floor of %s, %d threads of depth %d: %s" % (
-            cell["version"], cell["threads"], cell["depth"], failure))
+            cell["version"], cell["threads"], cell["depth"], first_line(failure)))
         return []
     pieces = steady_pieces(ticks)
     size = sum(size for _, size in pieces)
@@ -121,7 +121,7 @@ def by_head(calls):
 def traced_calls(bench, ours, pid, hz, seconds):
     """The process_vm_readv calls of a recording of ours, without those of its first half: its start is not what is steady."""
     if not shutil.which("strace"):
-        raise Failed("strace is missing; tools/setup test installs it")
+        raise Failed("strace is missing; tools/setup bench installs it")
     log = bench.path("strace")
     run(["strace", "-qq", "-ttt", "-s", "0", "-e", "trace=process_vm_readv", "-e", "abbrev=none", "-o", log] +
         ours.command(pid, hz, seconds, bench.path("traced.samp")), timeout=seconds + 60)
@@ -145,7 +145,8 @@ def measure_calls(bench):
     for python in bench.versions(ALL, ("3.12", "3.15")):
         for activity in ("idle", "busy"):
             cell = {"version": python.version, "depth": 10, "threads": 8, "activity": activity}
-            with target(python, "stand.py", "recursion", 10, 8, activity) as standing:
+            with bench.cell("calls: " + " ".join(map(str, cell.values()))), \
+                    target(python, "stand.py", "recursion", 10, 8, activity) as standing:
                 for ours in bench.profilers:
                     if isinstance(ours, Ours):
                         bench.keep("calls", cell, ours.name, 0, lambda ours=ours: calls(bench, ours, standing.pid))

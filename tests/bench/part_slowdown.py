@@ -66,7 +66,8 @@ def measure_work(bench):
     """A program that computes."""
     for version, threads in bench.choose([("3.12", 1), ("3.12", 33), ("3.15", 1)], [("3.12", 1)]):
         for python in bench.versions((version,), (version,)):
-            with target(python, "work.py", threads) as working:
+            with bench.cell("slowdown: CPU-bound, %s, threads %d" % (version, threads)), \
+                    target(python, "work.py", threads) as working:
                 seconds = bench.choose(1.0, 0.5)
                 turns = max(1, round(50 * seconds / min(working.ask(50) for _ in range(3))))
                 cell = {"workload": "CPU-bound", "version": version, "threads": threads}
@@ -81,14 +82,11 @@ def measure_server(bench):
     for version in bench.choose(("3.12", "3.15"), ("3.12",)):
         for python in bench.versions((version,), (version,)):
             seconds = bench.choose(2, 1)
-            try:
-                with server(bench, python) as (worker, address):
-                    requests(address, 1)
-                    cell = {"workload": "gunicorn", "version": version, "threads": 33}
-                    measure_rates(bench, cell, tools_for(bench, python), worker,
-                                  lambda: 1 / requests(address, seconds), seconds)
-            except Failed as failure:
-                bench.lack("gunicorn on %s: %s" % (version, failure))
+            with bench.cell("slowdown: gunicorn, %s" % version), server(bench, python) as (worker, address):
+                requests(address, 1)
+                cell = {"workload": "gunicorn", "version": version, "threads": 33}
+                measure_rates(bench, cell, tools_for(bench, python), worker,
+                              lambda: 1 / requests(address, seconds), seconds)
 
 
 def requests(address, seconds):

@@ -94,10 +94,10 @@ def measure(bench):
 def measure_chains(bench, python):
     """Impossible stacks, of as many as a zero needs."""
     cell = {"version": python.version}
-    bench.say("truth: chains " + python.version)
     enough = bench.choose(ENOUGH, 0)
     taken = {}
-    with target(python, "chains.py", 1, directory=harness.TARGETS) as chains:
+    with bench.cell("truth: chains " + python.version), \
+            target(python, "chains.py", 1, directory=harness.TARGETS) as chains:
         tools = bench.able(python)
         alternating = Alternating(tools, bench.rounds(MOST_ROUNDS, 2))
         for turn, tool in alternating:
@@ -122,8 +122,7 @@ def measure_chains(bench, python):
 def measure_recursion(bench, python):
     """How deep a recursion is seen to be, whole and torn."""
     cell = {"version": python.version, "hz": RECURSION_HZ}
-    bench.say("truth: recursion " + python.version)
-    with target(python, "recursion.py") as recursion:
+    with bench.cell("truth: recursion " + python.version), target(python, "recursion.py") as recursion:
         alternating = Alternating(bench.able(python), bench.rounds(12, 2))
         for turn, tool in alternating:
             def record():

@@ -2,6 +2,7 @@
 import contextlib
 import itertools
 import os
+import subprocess
 import time
 
 from bench import HERE, harness
@@ -9,6 +10,8 @@ from bench import profilers as profilers_module
 from bench.processes import Cleanup, Failed, run
 
 PROGRAMS = os.path.join(HERE, "programs")
+# A program did not do it; a target did not answer, has ended, or (with numbers that are none) said something else.
+FAILURES = (Failed, AssertionError, OSError, ValueError, subprocess.SubprocessError)
 
 
 class Bench:
@@ -52,18 +55,32 @@ class Bench:
         """A path in the run's own directory."""
         return os.path.join(self.directory, name)
 
+    @contextlib.contextmanager
+    def cell(self, what):
+        """A block whose failure, such as that of a target which ended, is told and ends nothing but the block."""
+        self.say(what)
+        try:
+            yield
+        except FAILURES as failure:
+            self.lack("%s: %s" % (what, first_line(failure)))
+
     def keep(self, part, cell, tool, turn, measure):
         """Adds what `measure` returns as a row; its failure is a row too, and returns False."""
         row = {"part": part, **cell, "tool": tool, "round": turn}
         began = time.monotonic()
         try:
             row.update(measure())
-        except (Failed, AssertionError) as failure:
-            row["error"] = str(failure).splitlines()[0][:300]
+        except FAILURES as failure:
+            row["error"] = first_line(failure)
         row["load"] = round(os.getloadavg()[0], 2)
         self.rows.append(row)
         self.say("  %-26s %s (%.1f s)" % (tool, _short(row), time.monotonic() - began))
         return "error" not in row
+
+
+def first_line(failure):
+    """What a failure says, for the report."""
+    return next(iter(str(failure).splitlines()), type(failure).__name__)[:300]
 
 
 def _short(row):

@@ -1,7 +1,7 @@
 """The arithmetic of the benchmark, without a target: python3 -m unittest discover -s tests/bench -t tests"""
 import unittest
 
-from bench import bars, figures, outputs, part_peak, part_pause, part_start, part_truth, processes, report
+from bench import bars, figures, outputs, part_peak, part_pause, part_start, part_truth, processes, report, rounds
 
 
 class Figures(unittest.TestCase):
@@ -60,6 +60,23 @@ class Outputs(unittest.TestCase):
 
     def test_the_line_that_tells_why_is_found(self):
         self.assertEqual(processes.telling_line("starting\n\x1b[1mError: no such thing\nhint\n"), "Error: no such thing")
+
+
+class Cells(unittest.TestCase):
+    def setUp(self):
+        self.bench = rounds.Bench.__new__(rounds.Bench)
+        self.bench.rows, self.bench.missing, self.bench.say = [], [], lambda text: None
+
+    def test_a_target_that_ended_ends_its_cell_only(self):
+        with self.bench.cell("pause: 3.12"):
+            raise BrokenPipeError(32, "Broken pipe")
+        self.assertEqual(self.bench.missing, ["pause: 3.12: [Errno 32] Broken pipe"])
+
+    def test_a_failure_without_words_has_a_name(self):
+        def fail():
+            raise AssertionError
+        self.assertFalse(self.bench.keep("pause", {}, "austin", 0, fail))
+        self.assertEqual(self.bench.rows[0]["error"], "AssertionError")
 
 
 class Programs(unittest.TestCase):
