@@ -243,7 +243,7 @@ def recursion(rows):
         found = rows.of("recursion", "sampler none", version=version)
         truth = rows.of("recursion", rows.ours("ptrace"), version=version)
         torn = [100 * row["torn_share"] for row in found if row.get("torn_share") is not None]
-        yield at_most("recursion, <torn> leaves: sampler none", version, torn, "%.2f %%", 5)
+        yield at_most("recursion, <torn> leaves, of all its stacks: sampler none", version, torn, "%.2f %%", 5)
         if version == "every version":
             continue
         bar = 6 if newer(version, (3, 13)) else 3

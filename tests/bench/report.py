@@ -59,7 +59,12 @@ TABLES = [
      "Per cent of its samples (ours: of its ticks)."),
     ("chains", "Marked as damaged", ("version",), "marked", "%.0f", 1, None, "By the profiler itself, a round."),
     ("recursion", "Torn leaves of a recursion", ("version",), "torn_share", "%.2f", 100, None,
-     "Per cent of the stacks of a thread that computes Fibonacci numbers, at 5 kHz: those that end in `<torn>`."),
+     "Per cent of all stacks of a thread that computes Fibonacci numbers, at 5 kHz: those that end in `<torn>`."),
+    ("recursion", "Impossible stacks of a recursion", ("version",), "impossible_share", "%.3f", 100, None,
+     "Per cent of the same: frames of the recursion without the thread's own above them, or none at all, and no mark "
+     "says so."),
+    ("recursion", "Stacks of a recursion marked as damaged", ("version",), "marked_share", "%.3f", 100, None,
+     "Per cent of the same, by the profiler itself and other than `<torn>`."),
 ]
 QUIET = 0.7  # load average of the last minute; a measurement wants an idle machine
 HOLD_NOTE = ("`sampler` is the default way to hold a running thread; `sampler ptrace`, `preempt` and `none` are `--hold`. "
@@ -165,7 +170,7 @@ def distances(rows):
     lines = ["## Depths of a recursion", "",
              "Total variation, in per cent, between a profiler's histogram of the number of frames and that of `%s`, all "
              "rounds together, at 5 kHz. Few samples make a distance of their own. For `%s` itself it is the distance of its "
-             "even rounds from its odd ones: what chance makes. Torn stacks are left out; `, torn too` counts them at the "
+             "even rounds from its odd ones: what chance makes. Torn, impossible and marked stacks are left out; `, torn too` counts them at the "
              "depth that was left of them." % (truth_name, truth_name),
              "", "| version | %s |" % " | ".join(tools + ["sampler none, torn too"]), "|" + "---|" * (len(tools) + 2)]
     for version, in of_recursion.cells("recursion", "version"):

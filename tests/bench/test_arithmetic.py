@@ -121,7 +121,40 @@ class Truth(unittest.TestCase):
 
     def test_depths_are_of_the_recursing_thread(self):
         stacks = [(("run", "spin", "fib", "fib"), 3), (("run", "spin", "fib", "<torn>"), 1), (("<module>", "listen"), 4)]
-        self.assertEqual(part_truth.depths(stacks), ({2: 3}, {1: 1}))
+        self.assertEqual(part_truth.depths(stacks)[:2], ({2: 3}, {1: 1}))
+
+    def recursion_verdict(self, *names):
+        return part_truth.recursion_fault(names)
+
+    def test_a_torn_stack_of_the_recursion_may_have_lost_its_root(self):
+        self.assertEqual(self.recursion_verdict("<torn>"), "torn")
+        self.assertEqual(self.recursion_verdict("_bootstrap", "<torn>"), "torn")
+
+    def test_a_recursion_without_its_root_is_impossible(self):
+        self.assertEqual(self.recursion_verdict("fib", "fib"), "impossible")
+        self.assertEqual(self.recursion_verdict("fib", "<torn>"), "impossible")
+        self.assertEqual(self.recursion_verdict("_bootstrap", "run"), "impossible")
+        self.assertEqual(self.recursion_verdict("<module>", "fib"), "impossible")
+        self.assertEqual(self.recursion_verdict(), "impossible")
+
+    def test_a_frame_that_the_recursion_does_not_call_is_impossible(self):
+        self.assertEqual(self.recursion_verdict("run", "spin", "fib", "run", "fib"), "impossible")
+
+    def test_an_unreadable_stack_of_the_recursion_is_marked(self):
+        self.assertEqual(self.recursion_verdict("<unreadable>"), "marked")
+        self.assertEqual(self.recursion_verdict("<unreadable>", "fib"), "marked")
+
+    def test_the_main_thread_beside_the_recursion_listens(self):
+        self.assertEqual(self.recursion_verdict("<module>", "listen"), "listening")
+        self.assertEqual(self.recursion_verdict("<module>", "<torn>"), "listening")
+
+    def test_shares_of_the_recursion_are_of_all_its_stacks(self):
+        root = ("_bootstrap", "run", "spin")
+        row = part_truth.depth_row([((*root, "fib"), 5), ((*root, "<torn>"), 2), (("<torn>",), 1), (("fib",), 1),
+                                    (("<unreadable>",), 1), (("<module>", "listen"), 90)])
+        self.assertEqual((row["stacks"], row["torn_share"], row["impossible_share"], row["marked_share"]),
+                         (10, 0.3, 0.1, 0.1))
+        self.assertEqual((row["depths"], row["torn_depths"]), ({1: 5}, {0: 3}))
 
     def test_what_is_not_seen_while_another_is_was_dropped(self):
         self.assertEqual(part_truth.dropped(75, 100), 0.25)
@@ -184,7 +217,7 @@ class Bars(unittest.TestCase):
         self.assertEqual((bar.value, bar.bar, bar.met), ("9.50x (9.00x..10.00x)", ">= 8.00x", True))
 
     def test_what_was_not_measured_is_neither_met_nor_missed(self):
-        bar = self.find("recursion, <torn> leaves: sampler none", "1 case")
+        bar = self.find("recursion, <torn> leaves, of all its stacks: sampler none", "1 case")
         self.assertEqual((bar.value, bar.met), (bars.MISSING, None))
 
     def test_too_few_samples_prove_no_zero(self):
