@@ -1,4 +1,5 @@
 """Readers of what the profilers write. A stack is (names of its frames, root first; how often); names have no class."""
+import re
 
 
 def bare(name):
@@ -29,6 +30,12 @@ def collapsed(text):
 def _collapsed_name(frame):
     parts = frame.rsplit(":", 2)
     return bare(parts[1]) if len(parts) == 3 else frame
+
+
+def damaged_samples(summary):
+    """How many samples of our summary have no whole stack, and say so; <too deep> ones are what was asked for."""
+    line = re.search(r"(?m)^samples .*$", summary)
+    return sum(int(count) for count in re.findall(r"(\d+) <(?:unreadable|torn)>", line.group() if line else ""))
 
 
 # The events of austin's binary format, as its documentation numbers them, and how many numbers each has.

@@ -29,11 +29,12 @@ class Result:
     failed: int = None  # ticks, or stacks where it counts these
     errors: float = None  # the share of its samples (ours: of the ticks) that failed, as it says itself
     note: str = ""  # what else it says about itself
+    damaged: int = None  # stacks that are in its file and not in `stacks`
 
     def row(self):
         """What of it goes into the report's data."""
         kept = {"seconds": self.seconds, "stacks": self.stacks, "ticks": self.ticks, "asked": self.asked,
-                "late": self.late, "failed": self.failed, "errors": self.errors, "note": self.note,
+                "late": self.late, "failed": self.failed, "errors": self.errors, "note": self.note, "damaged": self.damaged,
                 "cpu_seconds": self.ended.cpu_seconds, "cpu_share": self.cpu_share, "peak_kib": self.ended.peak_kib}
         return {key: value for key, value in kept.items() if value not in (None, "")}
 
@@ -142,7 +143,7 @@ class Ours(Profiler):
     """The sampler, with one way to hold; `governed` leaves its limit of overhead as it is, which is otherwise off."""
 
     start_time = 0.15
-    counts = "stacks and ticks"
+    counts = "stacks and ticks; `<unreadable>` and `<torn>` ones are left out"
 
     def __init__(self, program, hold, options, governed=False, before=(), name=None):
         self.program, self.hold, self.before = program, hold, list(before)
@@ -164,9 +165,11 @@ class Ours(Profiler):
         rate = float(ran.group(1))
         seconds = summary.taken / rate if rate and summary.taken else recording.seconds
         note = re.search(r"(?m)^stopped .*$", ended.errors)
-        return Result(seconds, summary.samples, ended, recording.path, summary.taken,
+        # The peers' counts are without what they could not read: so is this one.
+        damaged = outputs.damaged_samples(ended.errors)
+        return Result(seconds, summary.samples - damaged, ended, recording.path, summary.taken,
                       summary.asked, summary.late, summary.failed, _share(summary.failed, summary.asked),
-                      note.group() if note else "")
+                      note.group() if note else "", damaged)
 
 
 class PySpy(Profiler):

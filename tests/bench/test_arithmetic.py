@@ -58,6 +58,11 @@ class Outputs(unittest.TestCase):
     def test_a_file_of_austin_may_be_cut(self):
         self.assertEqual(outputs.Mojo(b"MOJ\x03" b"\x02\x01\x002a\0" b"\x05").stacks, [("2a", (), False)])
 
+    def test_samples_without_a_whole_stack_are_counted_from_the_summary(self):
+        summary = "ticks    9 asked\nsamples  80 of 8 threads, 2 <too deep>, 3 <unreadable>, 4 <torn>\nstopped  5 times\n"
+        self.assertEqual(outputs.damaged_samples(summary), 7)
+        self.assertEqual(outputs.damaged_samples("samples  80 of 8 threads\n"), 0)
+
     def test_the_line_that_tells_why_is_found(self):
         self.assertEqual(processes.telling_line("starting\n\x1b[1mError: no such thing\nhint\n"), "Error: no such thing")
 
