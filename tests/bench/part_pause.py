@@ -14,7 +14,7 @@ FAST = 10000  # ours only
 
 
 class BareStop:
-    """SEIZE, INTERRUPT, spin, DETACH of the same thread at the same rate, and no read."""
+    """SEIZE, INTERRUPT, spin, DETACH of the same thread at the same rate, and no read; it waits as our sampler does."""
 
     name = "bare stop"
 

@@ -16,8 +16,9 @@ TABLES = [
     ("pause", "Time lost by a busy thread", ("version", "threads", "hz"), "lost_share", "%.2f", 100, None,
      "Per cent of the time, as the target sees it: a thread reads a clock all the time, and its gaps above 5 us are added "
      "up, in windows with and without the profiler on one target. The difference is shown, so noise can make it "
-     "negative. The other threads wait. `bare stop` seizes, interrupts and detaches at the same rate and reads nothing. A "
-     "profiler that cannot keep up with the rate loses less than it would at the rate (see the ticks below)."),
+     "negative. The other threads wait. `bare stop` seizes, interrupts and detaches the same thread at the same rate and "
+     "reads nothing; as our sampler it has nice -20 where it may, spins for the stop for at most 50 us, and not at all where the "
+     "thread was last on its own CPU. A profiler that cannot keep up with the rate loses less than it would at the rate (see the ticks below)."),
     ("pause", "Pause per sample, median", ("version", "threads", "hz"), "pause_median_us", "%.1f", 1, None,
      "Microseconds, as the target sees it: the median of what the windows with the profiler have in gaps more than those "
      "without. Empty where most samples cause no gap above 5 us."),
