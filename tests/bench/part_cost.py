@@ -31,7 +31,7 @@ def measure_one(bench):
                         result = without_file(tool.record(standing.pid, HZ, seconds, bench.directory))
                         return result.row()
                     if not bench.keep(NAME, cell, tool.name, turn, record):
-                        alternating.failed(tool)
+                        alternating.done(tool)
 
 
 def measure_many(bench):
@@ -46,7 +46,7 @@ def measure_many(bench):
                 alternating = Alternating(bench.able(python), bench.rounds(2, 1))
                 for turn, tool in alternating:
                     if not bench.keep(NAME, cell, tool.name, turn, lambda tool=tool: together(bench, tool, pids, seconds)):
-                        alternating.failed(tool)
+                        alternating.done(tool)
 
 
 def together(bench, tool, pids, seconds):

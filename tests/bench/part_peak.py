@@ -38,7 +38,7 @@ def measure_cell(bench, cell, python, standing):
             result = without_file(tool.record(standing.pid, None, SECONDS, bench.directory))
             return {"stacks_per_second": result.stacks / result.seconds, **result.row()}
         if not bench.keep(NAME, cell, tool.name, turn, record):
-            alternating.failed(tool)
+            alternating.done(tool)
 
 
 # --- the floor ---------------------------------------------------------------------------------------------------

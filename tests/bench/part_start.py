@@ -46,7 +46,7 @@ def measure_start(bench):
                 alternating = Alternating(tools, bench.rounds(20, 5))
                 for turn, tool in alternating:
                     if not bench.keep(NAME, cell, tool.name, turn, lambda tool=tool: first_sample(tool.once(standing.pid))):
-                        alternating.failed(tool)
+                        alternating.done(tool)
 
 
 def first_sample(command):
@@ -105,7 +105,7 @@ def measure_delivery(bench):
                             result = without_file(tool.record(busy.pid, hz, seconds, bench.directory))
                             return {**delivered(result, hz), **result.row()}
                         if not bench.keep("delivery", cell, tool.name, turn, record):
-                            alternating.failed(tool)
+                            alternating.done(tool)
 
 
 def delivered(result, hz):

@@ -1,5 +1,7 @@
 """Truth at full speed: stacks that cannot have been, and how deep a recursion is seen to be."""
+import collections
 import re
+import time
 
 from bench import harness
 from bench.part_peak import ALL
@@ -13,7 +15,8 @@ SECONDS = 1
 # what the target does between two stops: neither is a fair draw.
 RECURSION_HZ = 5000
 ENOUGH = 100000  # stacks of the spinning thread, for the bar of none in 100,000
-MOST_ROUNDS = 40
+# Of one profiler and version, the reading of its files included: one that stops a thread may take only 2,000 a second.
+MOST_SECONDS = 90
 TORN = "<torn>"
 # What a profiler itself says is not the whole stack.
 MARKS = ("<unreadable>", "<too deep>", "<invalid>", "<unknown>", "<error>")
@@ -129,28 +132,30 @@ def measure_chains(bench, python):
     """Impossible stacks, of as many as a zero needs."""
     cell = {"version": python.version}
     enough = bench.choose(ENOUGH, 0)
-    taken = {}
+    taken, spent = collections.Counter(), collections.Counter()
     with bench.cell("truth: chains " + python.version), \
             target(python, "chains.py", 1, directory=harness.TARGETS) as chains:
         tools = bench.able(python)
-        alternating = Alternating(tools, bench.rounds(MOST_ROUNDS, 2))
+        alternating = Alternating(tools, bench.rounds(None, 1))
         for turn, tool in alternating:
             # The peers' shares are known after a few rounds; only a zero needs many samples.
-            if turn >= 3 and (not isinstance(tool, Ours) or taken.get(tool, 0) >= enough):
-                alternating.failed(tool)
+            if turn >= 3 and (not isinstance(tool, Ours) or taken[tool] >= enough or spent[tool] >= MOST_SECONDS):
+                alternating.done(tool)
                 continue
 
             def record():
+                began = time.monotonic()
                 result = tool.record(chains.pid, None, SECONDS, bench.directory)
                 counts, examples = judged(tool.stacks(result.path))
                 without_file(result)
                 of_chains = sum(counts.values()) - counts["listening"]
-                taken[tool] = taken.get(tool, 0) + of_chains
+                taken[tool] += of_chains
+                spent[tool] += time.monotonic() - began
                 return {"stacks": of_chains, **counts, "examples": examples, "errors": result.errors,
                         "impossible_share": counts["impossible"] / of_chains if of_chains else None,
                         "dropped_share": dropped(of_chains, counts["listening"])}
             if not bench.keep("chains", cell, tool.name, turn, record):
-                alternating.failed(tool)
+                alternating.done(tool)
 
 
 def measure_recursion(bench, python):
@@ -166,4 +171,4 @@ def measure_recursion(bench, python):
                 without_file(result)
                 return row
             if not bench.keep("recursion", cell, tool.name, turn, record):
-                alternating.failed(tool)
+                alternating.done(tool)

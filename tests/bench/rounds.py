@@ -24,8 +24,9 @@ class Bench:
         compile_program(self, profilers_module.LAUNCHER)
 
     def rounds(self, full, quick):
-        """The numbers of the rounds."""
-        return range(self.rounds_asked or (quick if self.quick else full))
+        """The numbers of the rounds; None is no limit."""
+        count = self.rounds_asked or self.choose(full, quick)
+        return range(count) if count else itertools.count()
 
     def choose(self, full, quick):
         """One of two, by whether this run is a quick one."""
@@ -96,18 +97,20 @@ class Alternating:
     """Rounds of several tools, each round beginning with another one; a tool that failed is not tried again here."""
 
     def __init__(self, tools, rounds):
-        self.tools, self.rounds, self.broken = list(tools), rounds, set()
+        self.tools, self.rounds, self.left_out = list(tools), rounds, set()
 
     def __iter__(self):
         for turn in self.rounds:
-            first = turn % len(self.tools) if self.tools else 0
+            if len(self.left_out) == len(self.tools):
+                return
+            first = turn % len(self.tools)
             for tool in itertools.chain(self.tools[first:], self.tools[:first]):
-                if tool not in self.broken:
+                if tool not in self.left_out:
                     yield turn, tool
 
-    def failed(self, tool):
-        """Leaves a tool out from now on."""
-        self.broken.add(tool)
+    def done(self, tool):
+        """Leaves a tool out from now on: it failed, or has done enough."""
+        self.left_out.add(tool)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,5 @@
 """The arithmetic of the benchmark, without a target: python3 -m unittest discover -s tests/bench -t tests"""
+import itertools
 import unittest
 
 from bench import bars, figures, outputs, part_peak, part_pause, part_start, part_truth, processes, report, rounds
@@ -82,6 +83,19 @@ class Cells(unittest.TestCase):
             raise AssertionError
         self.assertFalse(self.bench.keep("pause", {}, "austin", 0, fail))
         self.assertEqual(self.bench.rows[0]["error"], "AssertionError")
+
+
+class Rounds(unittest.TestCase):
+    def test_rounds_without_a_limit_end_when_nobody_is_left(self):
+        alternating, seen = rounds.Alternating("ab", itertools.count()), []
+        for turn, tool in alternating:
+            seen.append((turn, tool))
+            if turn == 1:
+                alternating.done(tool)
+        self.assertEqual(seen, [(0, "a"), (0, "b"), (1, "b"), (1, "a")])
+
+    def test_no_tools_have_no_rounds(self):
+        self.assertEqual(list(rounds.Alternating((), range(3))), [])
 
 
 class Programs(unittest.TestCase):
