@@ -177,10 +177,10 @@ def pauses(rows):
 
 def idle_process(rows):
     """Whether a process in which nobody runs is left alone."""
-    for version, tool in rows.cells("idle", "version", "tool"):
+    for version, threads, tool in rows.cells("idle", "version", "threads", "tool"):
         if tool.startswith("sampler"):
-            yield at_most("switches of an idle process in 2 s at 1 kHz: " + tool, version,
-                          rows.values("idle", tool, "switches", version=version), "%d", 0)
+            yield at_most("switches of an idle process in 2 s at 1 kHz: " + tool, "%s, threads %d" % (version, threads),
+                          rows.values("idle", tool, "switches", version=version, threads=threads), "%d", 0)
 
 
 def time_lost(rows):

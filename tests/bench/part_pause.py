@@ -141,12 +141,13 @@ def ticks_of(result, cell):
 def measure_idle(bench):
     """Whether a process in which nobody runs is woken: the kernel's count of its threads' switches."""
     for python in bench.versions(("3.12", "3.15"), ("3.12",)):
-        cell = {"version": python.version, "threads": 33, "hz": 1000}
-        with bench.cell("idle: " + " ".join(map(str, cell.values()))), \
-                target(python, "stand.py", "recursion", 10, 33, "idle") as standing:
-            wait_until(lambda: harness.system_call(standing.pid)[:2] == ["0", "0x0"], 10, "the main thread reads")
-            for tool in bench.able(python):
-                bench.keep("idle", cell, tool.name, 0, lambda tool=tool: wakings(bench, tool, standing.pid))
+        for threads in bench.choose((1, 33, 159), (33,)):
+            cell = {"version": python.version, "threads": threads, "hz": 1000}
+            with bench.cell("idle: " + " ".join(map(str, cell.values()))), \
+                    target(python, "stand.py", "recursion", 10, threads, "idle") as standing:
+                wait_until(lambda: harness.system_call(standing.pid)[:2] == ["0", "0x0"], 10, "the main thread reads")
+                for tool in bench.able(python):
+                    bench.keep("idle", cell, tool.name, 0, lambda tool=tool: wakings(bench, tool, standing.pid))
 
 
 def switches(pid):
