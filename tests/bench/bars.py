@@ -1,5 +1,6 @@
 """The bars that the project sets itself, from the rows of a run: each is a measured number, a bar, and whether it is met."""
 import collections
+import statistics
 
 from bench import figures
 
@@ -194,16 +195,20 @@ def time_lost(rows):
             lost = [100 * value for value in rows.values("pause", tool, "lost_share", **cell)]
             yield at_most("time lost by a busy thread: " + tool, case, lost, "%.2f %%", 0.5 if hz == 100 else 4)
         if rows.ours("none") != "sampler":
+            noise = quiet_noise(rows, cell)
             lost = [100 * value for value in rows.values("pause", "sampler none", "lost_share", **cell)]
-            yield at_most("time lost by a busy thread, within the noise of the quiet windows: sampler none", case, lost,
-                          "%.2f %%", quiet_noise(rows, cell))
+            yield at_most("time lost by a busy thread, within the noise (twice the median difference of a quiet window "
+                          "from the next): sampler none", case, lost if noise is not None else [], "%.3f %%", noise or 0)
 
 
 def quiet_noise(rows, cell):
-    """How far the quiet windows of a cell are from each other, in per cent of the time."""
-    quiet = [100 * row["quiet_share"] for row in rows.rows if row["part"] == "pause" and "quiet_share" in row and
-             all(row.get(key) == value for key, value in cell.items())]
-    return max(quiet) - min(quiet) if quiet else 0
+    """Twice the median difference between the quiet windows around each profiler's, in per cent of the time.
+
+    The number of rows does not change it, nor do a few windows that something else has disturbed.
+    """
+    found = [100 * abs(row["quiet_difference"]) for row in rows.rows if row["part"] == "pause" and
+             "quiet_difference" in row and all(row.get(key) == value for key, value in cell.items())]
+    return 2 * statistics.median(found) if found else None
 
 
 def _pooled(rows, tool, version):

@@ -69,6 +69,7 @@ def compared(before, during, after, ticks_per_second):
     lost = during["lost"] - statistics.mean((before["lost"], after["lost"]))
     ticks = ticks_per_second * during["elapsed"] / 1e9
     row = {"lost_share": lost, "quiet_share": statistics.mean((before["lost"], after["lost"])),
+           "quiet_difference": after["lost"] - before["lost"],
            "ticks_per_second": ticks_per_second,
            "pause_mean_us": lost * during["elapsed"] / ticks / 1000 if ticks else None,
            "gaps": len(during["gaps"]), "quiet_gaps": weight * len(quiet)}

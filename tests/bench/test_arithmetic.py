@@ -244,6 +244,13 @@ class Bars(unittest.TestCase):
         met = [bar.met for bar in bars.impossible(bars.Rows([row])) if "ptrace" in bar.measure]
         self.assertEqual(met, [None])
 
+    def test_the_noise_is_that_of_most_quiet_windows(self):
+        cell = {"version": "3.12", "threads": 1, "hz": 100}
+        found = [{"part": "pause", "tool": "austin", **cell, "quiet_difference": share} for share in (1e-4, -2e-4, 3e-4, 0.5)]
+        self.assertAlmostEqual(bars.quiet_noise(bars.Rows(found[:3]), cell), 0.04)
+        self.assertAlmostEqual(bars.quiet_noise(bars.Rows(found), cell), 0.05)
+        self.assertIsNone(bars.quiet_noise(bars.Rows([]), cell))
+
     def test_the_page_names_failures(self):
         facts = {"cpu": "x", "cores": 2, "virtual": False, "memory_gib": 4, "kernel": "6", "system": "y", "root": True}
         text = report.page({"rows": self.rows, "machine": facts, "versions": {"CPython 3.12": "3.12.1"}, "parts": {},
