@@ -2,7 +2,8 @@
 import contextlib
 import time
 
-from bench.processes import Cleanup
+from bench import harness
+from bench.processes import Cleanup, children
 from bench.rounds import FAILURES, Alternating, first_line, target, without_file
 
 NAME = "cpu"
@@ -65,7 +66,7 @@ def together(bench, tool, pids, seconds):
 
 
 def measure_memory(bench):
-    """Most memory of a long recording at 100 Hz of a stack of 150 frames: all profilers at once, each on its own target."""
+    """Memory and CPU of a long recording at 100 Hz of 150 frames: all profilers at once, each on its own target."""
     seconds = bench.choose(300, 30)
     for version in bench.choose(("3.12", "3.15"), ("3.12",)):
         for python in bench.versions((version,), (version,)):
@@ -89,6 +90,12 @@ def remember(bench, python, seconds):
             with contextlib.suppress(*FAILURES):  # it fails again below, where that is kept
                 recording.ready()
         deadline = time.monotonic() + seconds
+        sizes = {}
+        # What the first to start may have been asked for ends before the deadline; its memory is looked at before that.
+        first = min((recording.began for _, _, recording in running if recording.began), default=deadline - seconds)
+        for when, moment in (("early", deadline - seconds * 0.9), ("late", first + seconds - 1.5)):
+            time.sleep(max(0, moment - time.monotonic()))
+            sizes[when] = {recording: resident(recording.program.pid) for _, _, recording in running}
         for cell, tool, recording in running:
             def record(tool=tool, recording=recording):
                 recording.ready()
@@ -96,5 +103,14 @@ def remember(bench, python, seconds):
                 result = recording.finish()
                 different = len({names for names, _ in tool.stacks(result.path)})
                 without_file(result)
-                return {**result.row(), "different_stacks": different}
+                return {**result.row(), "different_stacks": different, "early_kib": sizes["early"][recording],
+                        "late_kib": sizes["late"][recording]}
             bench.keep("memory", cell, tool.name, 0, record)
+
+
+def resident(launcher):
+    """The resident memory, in KiB, of the program that measured.c has started; None where it has ended."""
+    for pid in children(launcher):
+        with contextlib.suppress(OSError, KeyError):
+            return int(harness.tasks(pid)[pid]["VmRSS"].split()[0])
+    return None

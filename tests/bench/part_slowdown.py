@@ -5,7 +5,7 @@ import sys
 import time
 
 from bench import harness, peers
-from bench.processes import Cleanup, Failed, Program, run, wait_until
+from bench.processes import Cleanup, Failed, Program, children, run, wait_until
 from bench.profilers import governed
 from bench.rounds import PROGRAMS, Alternating, target, without_file
 
@@ -116,14 +116,6 @@ def server(bench, python):
             return children(program.pid) if os.path.exists(address) else None
         workers = wait_until(listening, 20, "gunicorn listens")
         yield workers[0], address
-
-
-def children(pid):
-    """The processes that a process's first thread has started."""
-    with contextlib.suppress(OSError):
-        with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
-            return [int(child) for child in file.read().split()]
-    return []
 
 
 def end_workers(program):

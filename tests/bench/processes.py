@@ -131,6 +131,14 @@ def _content(file):
     return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode("utf-8", "replace")
 
 
+def children(pid):
+    """The processes that a process's first thread has started."""
+    with contextlib.suppress(OSError):
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+            return [int(child) for child in file.read().split()]
+    return []
+
+
 def run(command, timeout=60.0, **popen):
     """Runs a program to its end; one that fails is a failure."""
     with Cleanup() as cleanup:

@@ -38,8 +38,14 @@ TABLES = [
      "Most resident memory in MB; 64 targets: the sum."),
     ("memory", "Memory of a long recording", ("version", "depth", "stacks_are", "length"), "peak_kib", "%.1f", 1024 / 1e6,
      None,
-     "Most resident memory in MB at 100 Hz, after `length` seconds. `few`: 8 different call paths; `many`: hardly a stack "
+     "Most resident memory in MB at 100 Hz, within `length` seconds. `few`: 8 different call paths; `many`: hardly a stack "
      "comes twice, the worst case of a profile that is kept in memory. All profilers ran at once, each on a target of its own."),
+    ("memory", "Memory after a tenth of it", ("version", "depth", "stacks_are", "length"), "early_kib", "%.1f", 1024 / 1e6,
+     None, "Resident memory in MB of the same recordings."),
+    ("memory", "Memory at its end", ("version", "depth", "stacks_are", "length"), "late_kib", "%.1f", 1024 / 1e6, None,
+     "The same, shortly before the end: what is flat in time has not grown."),
+    ("memory", "CPU of a long recording", ("version", "depth", "stacks_are", "length"), "cpu_share", "%.2f", 100, None,
+     "Per cent of one CPU, of the same."),
     ("start", "Start to first sample", ("version", "threads", "activity"), "first_ms", "%.1f", 1, None,
      "Milliseconds from the start of the program to the first byte of one moment's stacks (`sampler -s 0`, `py-spy dump`, "
      "`austin --where`, `profiling.sampling dump`)."),
