@@ -38,6 +38,12 @@ def damaged_samples(summary):
     return sum(int(count) for count in re.findall(r"(\d+) <(?:unreadable|torn)>", line.group() if line else ""))
 
 
+def late_stops(summary):
+    """How many stops of our summary came after the spin: their ticks count as taken."""
+    match = re.search(r"(?m)^ +(\d+) stops? came late$", summary)
+    return int(match.group(1)) if match else 0
+
+
 # The events of austin's binary format, as its documentation numbers them, and how many numbers each has.
 (METADATA, STACK, FRAME, INVALID, REFERENCE, KERNEL, GC, IDLE, TIME, MEMORY, STRING, STRING_REFERENCE) = range(1, 13)
 _NUMBERS = {INVALID: 0, GC: 0, IDLE: 0, TIME: 1, MEMORY: 1, STRING_REFERENCE: 1}

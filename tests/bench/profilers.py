@@ -30,11 +30,13 @@ class Result:
     errors: float = None  # the share of its samples (ours: of the ticks) that failed, as it says itself
     note: str = ""  # what else it says about itself
     damaged: int = None  # stacks that are in its file and not in `stacks`
+    late_stops: int = None  # of the ticks that count as taken
 
     def row(self):
         """What of it goes into the report's data."""
         kept = {"seconds": self.seconds, "stacks": self.stacks, "ticks": self.ticks, "asked": self.asked,
-                "late": self.late, "failed": self.failed, "errors": self.errors, "note": self.note, "damaged": self.damaged,
+                "late": self.late, "late_stops": self.late_stops, "failed": self.failed, "damaged": self.damaged,
+                "errors": self.errors, "note": self.note,
                 "cpu_seconds": self.ended.cpu_seconds, "cpu_share": self.cpu_share, "peak_kib": self.ended.peak_kib}
         return {key: value for key, value in kept.items() if value not in (None, "")}
 
@@ -169,7 +171,7 @@ class Ours(Profiler):
         damaged = outputs.damaged_samples(ended.errors)
         return Result(seconds, summary.samples - damaged, ended, recording.path, summary.taken,
                       summary.asked, summary.late, summary.failed, _share(summary.failed, summary.asked),
-                      note.group() if note else "", damaged)
+                      note.group() if note else "", damaged, outputs.late_stops(ended.errors))
 
 
 class PySpy(Profiler):

@@ -64,6 +64,10 @@ class Outputs(unittest.TestCase):
         self.assertEqual(outputs.damaged_samples(summary), 7)
         self.assertEqual(outputs.damaged_samples("samples  80 of 8 threads\n"), 0)
 
+    def test_stops_that_came_late_are_read_from_the_summary(self):
+        self.assertEqual(outputs.late_stops("stopped  5 times: median 1 us\n         1 stop came late\n"), 1)
+        self.assertEqual(outputs.late_stops("stopped  never\n"), 0)
+
     def test_the_line_that_tells_why_is_found(self):
         self.assertEqual(processes.telling_line("starting\n\x1b[1mError: no such thing\nhint\n"), "Error: no such thing")
 
@@ -243,6 +247,13 @@ class Bars(unittest.TestCase):
         row = {"part": "chains", "version": "3.12", "tool": "sampler ptrace", "round": 0, "stacks": 10, "impossible": 0}
         met = [bar.met for bar in bars.impossible(bars.Rows([row])) if "ptrace" in bar.measure]
         self.assertEqual(met, [None])
+
+    def test_late_stops_are_told_beside_the_delivery(self):
+        row = {"part": "delivery", "version": "3.12", "hz": 1000, "tool": "sampler", "round": 0, "delivered": 0.995,
+               "asked": 1000, "late_stops": 20}
+        found = next(bars.delivery(bars.Rows([row])))
+        self.assertEqual((found.case, found.value, found.met),
+                         ("3.12, 2.00 % of them by a stop that came late", "99.50 %", True))
 
     def test_the_noise_is_that_of_most_quiet_windows(self):
         cell = {"version": "3.12", "threads": 1, "hz": 100}
