@@ -104,9 +104,11 @@ def server(bench, python):
     address = bench.path("gunicorn.sock")
     paths = os.pathsep.join((peers.server_path(), PROGRAMS))
     with Cleanup() as cleanup:
-        program = Program(cleanup, [python.executable, "-m", "gunicorn", "--bind", "unix:" + address, "--workers", 1,
-                                    "--worker-class", "gthread", "--threads", 32, "--keep-alive", 600, "--timeout", 600,
-                                    "--log-level", "warning", "application:application"],
+        # Ends with us, whatever happens; its worker, with it (application.py).
+        program = Program(cleanup, ["setpriv", "--pdeathsig", "KILL", python.executable, "-m", "gunicorn",
+                                    "--bind", "unix:" + address, "--workers", 1, "--worker-class", "gthread",
+                                    "--threads", 32, "--keep-alive", 600, "--timeout", 600, "--log-level", "warning",
+                                    "application:application"],
                           env=dict(os.environ, PYTHONPATH=paths, PYTHONDONTWRITEBYTECODE="1"), cwd=bench.directory)
         cleanup.callback(end_workers, program)
 

@@ -47,8 +47,8 @@ TABLES = [
     ("memory", "CPU of a long recording", ("version", "depth", "stacks_are", "length"), "cpu_share", "%.2f", 100, None,
      "Per cent of one CPU, of the same."),
     ("start", "Start to first sample", ("version", "threads", "activity"), "first_ms", "%.1f", 1, None,
-     "Milliseconds from the start of the program until its output of one moment's stacks names a function (`sampler -s 0`, `py-spy dump`, "
-     "`austin --where`, `profiling.sampling dump`)."),
+     "Milliseconds from the start of the program until its output of one moment's stacks names a function (`sampler -s 0`, "
+     "`py-spy dump`, `austin --where`, `profiling.sampling dump`)."),
     ("start", "Start to end", ("version", "threads", "activity"), "end_ms", "%.1f", 1, None,
      "Milliseconds of the same runs to their end."),
     ("delivery", "Delivered of asked", ("version", "threads", "hz"), "delivered", "%.2f", 100, None,
