@@ -19,8 +19,8 @@ def directory():
     return os.path.join(pythons.cache(), "bench")
 
 
-def _paths():
-    base = directory()
+def _paths(base=None):
+    base = base or directory()
     return os.path.join(base, "venv"), os.path.join(base, "server"), os.path.join(base, "installed")
 
 
@@ -47,14 +47,16 @@ def _run_script(command):
 
 
 def install(say):
-    """Makes what is not there yet; what cannot be had (no network) is told, and its profilers are missing."""
-    venv, server, installed = _paths()
+    """Makes what is not there yet; what cannot be had (no network) is told, and what was there before is used."""
     recipe = "\n".join(("1", *WANTED, *SERVER))
-    if _content(installed) == recipe:
+    if _content(_paths()[2]) == recipe:
         return
     say("installing %s in %s" % (", ".join(WANTED + SERVER), directory()))
-    shutil.rmtree(directory(), ignore_errors=True)
-    os.makedirs(directory())
+    # Made beside its place: its programs are no scripts, which would name the place they were made in.
+    new = directory() + ".new"
+    venv, server, installed = _paths(new)
+    shutil.rmtree(new, ignore_errors=True)
+    os.makedirs(new)
     try:
         run([sys.executable, "-m", "venv", venv], timeout=300)
         pip = [os.path.join(venv, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check"]
@@ -62,9 +64,12 @@ def install(say):
         run(pip + ["--no-deps", "--target", server] + list(SERVER), timeout=600)
     except Failed as failure:
         say("cannot install the peers: %s" % failure)
+        shutil.rmtree(new, ignore_errors=True)
         return
     with open(installed, "w") as file:
         file.write(recipe)
+    shutil.rmtree(directory(), ignore_errors=True)
+    os.rename(new, directory())
 
 
 def server_path():
