@@ -1,5 +1,6 @@
 """The command: what is measured, in which order, and where it is written."""
 import argparse
+import functools
 import json
 import os
 import shlex
@@ -41,7 +42,7 @@ def options(words):
     parser.add_argument("--sampler", default=harness.sampler_binary(), metavar="PATH",
                         help="the program (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", default=os.path.join(ROOT, "build", "bench.json"),
-                        help="write all rounds there, after each part; what was there becomes FILE.before (default: %(default)s)")
+                        help="write all rounds there, after each cell; what was there becomes FILE.before (default: %(default)s)")
     parser.add_argument("--markdown", metavar="FILE", help="write the page there (default: standard output)")
     parser.add_argument("--from-json", action="append", metavar="FILE",
                         help="measure nothing, make the page; of several files, a later one's parts replace an earlier one's")
@@ -63,7 +64,7 @@ def find_pythons():
 
 
 def measure(asked, command):
-    """All data of a run; written after each part, so that an end by Ctrl-C keeps what is finished."""
+    """All data of a run; written after each cell, so that no end of the run loses much."""
     peers.prepare(say)
     peers.install(say)
     found = find_pythons()
@@ -82,22 +83,28 @@ def measure(asked, command):
             versions = [version for version in asked.versions.split(",") if version]
             bench = rounds.Bench(known, found, directory, say, asked.quick, asked.rounds, versions)
             run = {"began": peers.date(), "load_before": before, "command": command}
+            save = functools.partial(write_so_far, asked.json, data, name, run, bench)
+            bench.after_cell = save
             try:
                 PARTS[name].measure(bench)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, SystemExit) as end:
                 bench.lack("part %s: interrupted" % name)
-                raise
+                data["interrupted"] = end.code if isinstance(end, SystemExit) else 130
+                say("interrupted; what was measured is kept")
+                break
             finally:
-                data["parts"][name] = {**run, "ended": peers.date(), "load_after": machine.load()}
-                data["rows"] += [{"of": name, **row} for row in bench.rows]
-                data["missing"] += [what for what in bench.missing if what not in data["missing"]]
-                write_json(asked.json, data)
-    except KeyboardInterrupt:
-        say("interrupted; what was measured is kept")
-        data["interrupted"] = True
+                save()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return data
+
+
+def write_so_far(path, data, name, run, bench):
+    """Puts what a part has measured so far into the data, and writes all."""
+    data["parts"][name] = {**run, "ended": peers.date(), "load_after": machine.load()}
+    data["rows"] = [row for row in data["rows"] if row["of"] != name] + [{"of": name, **row} for row in bench.rows]
+    data["missing"] += [what for what in bench.missing if what not in data["missing"]]
+    write_json(path, data)
 
 
 def write_json(path, data):
@@ -168,4 +175,4 @@ def main(words):
             say(str(failure))
             return 1
     write_page(asked.markdown, report.page(data))
-    return 130 if data.get("interrupted") else 0
+    return data.get("interrupted", 0)

@@ -21,6 +21,7 @@ class Bench:
         self.profilers, self.pythons, self.directory, self.say = profilers, pythons, directory, say
         self.quick, self.rounds_asked, self.only_versions = quick, rounds, only_versions
         self.rows, self.missing = [], []
+        self.after_cell = lambda: None
         compile_program(self, profilers_module.LAUNCHER)
 
     def rounds(self, full, quick):
@@ -64,6 +65,7 @@ class Bench:
             yield
         except FAILURES as failure:
             self.lack("%s: %s" % (what, first_line(failure)))
+        self.after_cell()
 
     def keep(self, part, cell, tool, turn, measure):
         """Adds what `measure` returns as a row; its failure is a row too, and returns False."""

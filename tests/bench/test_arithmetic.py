@@ -76,6 +76,7 @@ class Cells(unittest.TestCase):
     def setUp(self):
         self.bench = rounds.Bench.__new__(rounds.Bench)
         self.bench.rows, self.bench.missing, self.bench.say = [], [], lambda text: None
+        self.bench.after_cell = lambda: None
 
     def test_a_target_that_ended_ends_its_cell_only(self):
         with self.bench.cell("pause: 3.12"):
