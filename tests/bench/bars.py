@@ -33,7 +33,7 @@ class Rows:
         return [row[key] for row in self.of(part, tool, **cell) if row.get(key) is not None]
 
     def ours(self, hold):
-        """The name of ours with this way to hold; the default's where the sampler had none to choose."""
+        """The name of ours with this way to hold; the default's where that is it, or the sampler had none to choose."""
         name = "sampler " + hold
         return name if name in self.tools else "sampler"
 
@@ -220,7 +220,7 @@ def _pooled(rows, tool, version):
 def impossible(rows):
     """Impossible stacks of the ways to hold that prove theirs."""
     for version, in rows.cells("chains", "version") or [("every version",)]:
-        for tool in _holders(rows)[1:] or ["sampler"]:
+        for tool in dict.fromkeys((rows.ours("ptrace"), rows.ours("preempt"))):
             stacks, wrong = _pooled(rows, tool, version)
             value = "%d of %d" % (wrong, stacks) if stacks else MISSING
             met = None if not stacks else wrong == 0 and stacks >= 100000

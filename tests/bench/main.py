@@ -8,8 +8,8 @@ import shutil
 import sys
 import tempfile
 
-from bench import (ROOT, harness, machine, part_cost, part_pause, part_peak, part_slowdown, part_start, part_truth, peers, processes,
-                   profilers, pythons, report, rounds)
+from bench import (ROOT, harness, machine, part_cost, part_pause, part_peak, part_slowdown, part_start, part_truth, peers,
+                   processes, profilers, pythons, report, rounds)
 
 PARTS = {"peak": part_peak, "pause": part_pause, "slowdown": part_slowdown, "cost": part_cost, "start": part_start,
          "truth": part_truth}
@@ -22,7 +22,8 @@ EXPLAINED = """parts:
   truth     impossible stacks, depths of a recursion
 
 First it runs `tools/setup bench` and `tools/pythons fetch 3.15`, where it is root, and installs the peers (py-spy, austin,
-gunicorn) into $SAMPLER_CACHE/bench (~/.cache/sampler/bench). The machine should do nothing else meanwhile: the load before and after is in the page."""
+gunicorn) into $SAMPLER_CACHE/bench (~/.cache/sampler/bench). The machine should do nothing else meanwhile: the load before
+and after is in the page."""
 
 
 def say(text):
@@ -35,7 +36,7 @@ def options(words):
     parser = argparse.ArgumentParser(
         prog="tools/bench", description="Measures the sampler and its peers, alternating in one run.", epilog=EXPLAINED,
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("--quick", action="store_true", help="a few minutes for everything, with few rounds and cells")
+    parser.add_argument("--quick", action="store_true", help="some 12 minutes for everything: few rounds, and only cells that the bars need")
     parser.add_argument("--only", action="append", choices=sorted(PARTS), metavar="PART", help="this part; may be repeated")
     parser.add_argument("--versions", default="", metavar="V,V", help="these Pythons only, such as 3.12,3.15")
     parser.add_argument("--rounds", type=int, metavar="N", help="so many rounds of each cell")
@@ -69,6 +70,7 @@ def measure(asked, command):
     peers.install(say)
     found = find_pythons()
     known, missing = profilers.find(asked.sampler, found.get("3.15"))
+    known = [each for each in known if each.in_quick_runs or not asked.quick]
     data = {"machine": machine.facts(), "versions": machine.versions(asked.sampler, found),
             "profilers": profilers.explained(known), "parts": {}, "missing": missing, "rows": []}
     for what in missing:

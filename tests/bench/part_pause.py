@@ -82,14 +82,14 @@ def compared(before, during, after, ticks_per_second):
 def cells(bench):
     """(version, threads)"""
     return bench.choose([("3.12", 1), ("3.12", 33), ("3.12", 159), ("3.15", 1), ("3.15", 33)],
-                        [("3.12", 1), ("3.12", 33)])
+                        [("3.12", 1), ("3.12", 33), ("3.12", 159)])
 
 
 def tools_for(bench, python, hz):
     """The profilers of a cell, and the bare stop."""
     tools = [BareStop(compile_program(bench, "bare_stop"))] + bench.able(python)
     if bench.quick:
-        return [tool for tool in tools if "nonblocking" not in tool.name]
+        return tools
     tools += governed(bench.profilers)
     return [tool for tool in tools if hz != FAST or isinstance(tool, (BareStop, Ours))]
 

@@ -22,9 +22,7 @@ def measure(bench):
 
 def tools_for(bench, python):
     """The profilers of a target."""
-    if bench.quick:
-        return [tool for tool in bench.able(python) if "nonblocking" not in tool.name]
-    return bench.able(python) + governed(bench.profilers)
+    return bench.able(python) + bench.choose(governed(bench.profilers), [])
 
 
 def rates(bench):
@@ -37,7 +35,7 @@ def measure_rates(bench, cell, tools, pid, once, wanted_seconds):
     for hz in rates(bench):
         with_rate = {**cell, "hz": hz}
         bench.say("slowdown: " + " ".join(map(str, with_rate.values())))
-        alternating = Alternating(tools, bench.rounds(5, 2))
+        alternating = Alternating(tools, bench.rounds(5, 1))
         for turn, tool in alternating:
             def pair(turn=turn, tool=tool):
                 return paired(bench, tool, pid, hz, once, wanted_seconds, turn)

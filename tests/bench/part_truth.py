@@ -123,8 +123,9 @@ def depth_row(stacks):
 
 def measure(bench):
     """Everything of this part."""
-    for python in bench.versions(ALL, ("3.12", "3.15")):
+    for python in bench.versions(ALL, ALL):
         measure_chains(bench, python)
+    for python in bench.versions(ALL, ("3.10", "3.12", "3.13", "3.14", "3.15")):
         measure_recursion(bench, python)
 
 

@@ -110,6 +110,7 @@ class Profiler:
     suffix = ".samp"
     most_hz = 1000000
     good_statuses = (0,)
+    in_quick_runs = True
 
     def can(self, python):
         """Whether it claims to work with this Python. What it does not claim is left out; what then fails is told."""
@@ -183,6 +184,7 @@ class PySpy(Profiler):
 
     def __init__(self, nonblocking):
         self.name = "py-spy nonblocking" if nonblocking else "py-spy"
+        self.in_quick_runs = not nonblocking  # no bar needs it
         self.options = ["--idle", "--format", "raw"] + (["--nonblocking"] if nonblocking else [])
 
     def can(self, python):
@@ -297,11 +299,20 @@ def holds_of(help_text):
     return ("ptrace", "preempt", "none") if "--hold" in help_text else ()
 
 
+def default_hold(help_text):
+    """The way to hold that is the default, where it says which."""
+    match = re.search(r"--hold HOW[^(]*\(default (\w+)\)", help_text)
+    return match.group(1) if match else None
+
+
 def find(program, python_315):
     """All profilers, ours first, and what is missing of them."""
     help_text = run([program, "--help"], timeout=20).output
     options = [option for option in ("--hold", "--max-overhead") if option in help_text]
     found = [Ours(program, hold, options) for hold in (None, *holds_of(help_text))]
+    for each in found:
+        # The default is measured by its own name and by that of `--hold`; once is enough where there is little time.
+        each.in_quick_runs = each.hold in (None, "none") or each.hold != default_hold(help_text)
     missing = [] if found[1:] else ["sampler --hold: this binary does not know it, only its default is measured"]
     for profiler in (Austin(), PySpy(False), PySpy(True)):
         words = peers.austin() if isinstance(profiler, Austin) else peers.py_spy()

@@ -17,8 +17,8 @@ TABLES = [
      "Per cent of the time, as the target sees it: a thread reads a clock all the time, and its gaps above 5 us are added "
      "up, in windows with and without the profiler on one target. The difference is shown, so noise can make it "
      "negative. The other threads wait. `bare stop` seizes, interrupts and detaches the same thread at the same rate and "
-     "reads nothing; as our sampler it has nice -20 where it may, spins for the stop for at most 50 us, and not at all where the "
-     "thread was last on its own CPU. A profiler that cannot keep up with the rate loses less than it would at the rate (see the ticks below)."),
+     "reads nothing; as our sampler it has nice -20 where it may, spins for the stop for at most 50 us, and not at all "
+     "where the thread was last on its own CPU. A profiler that cannot keep up with the rate loses less than it would at the rate (see the ticks below)."),
     ("pause", "Pause per sample, median", ("version", "threads", "hz"), "pause_median_us", "%.1f", 1, None,
      "Microseconds, as the target sees it: the median of what the windows with the profiler have in gaps more than those "
      "without. Empty where most samples cause no gap above 5 us."),
@@ -78,7 +78,8 @@ TABLES = [
 ]
 QUIET = 0.7  # load average of the last minute; a measurement wants an idle machine
 HOLD_NOTE = ("`sampler` is the default way to hold a running thread; `sampler ptrace`, `preempt` and `none` are `--hold`. "
-             "Its limit of overhead is off (`--max-overhead 0`), but for `sampler, overhead limited`.")
+             "Its limit of overhead is off (`--max-overhead 0`), but for `sampler, overhead limited`. A quick run leaves out the "
+             "one that is the default.")
 
 
 def page(data):
@@ -180,8 +181,8 @@ def distances(rows):
     lines = ["## Depths of a recursion", "",
              "Total variation, in per cent, between a profiler's histogram of the number of frames and that of `%s`, all "
              "rounds together, at 5 kHz. Few samples make a distance of their own. For `%s` itself it is the distance of its "
-             "even rounds from its odd ones: what chance makes. Torn, impossible and marked stacks are left out; `, torn too` counts them at the "
-             "depth that was left of them." % (truth_name, truth_name),
+             "even rounds from its odd ones: what chance makes. Torn, impossible and marked stacks are left out; `, torn "
+             "too` counts torn ones at the depth that was left of them." % (truth_name, truth_name),
              "", "| version | %s |" % " | ".join(tools + ["sampler none, torn too"]), "|" + "---|" * (len(tools) + 2)]
     for version, in of_recursion.cells("recursion", "version"):
         truth = of_recursion.of("recursion", truth_name, version=version)

@@ -2,7 +2,7 @@
 import itertools
 import unittest
 
-from bench import bars, figures, outputs, part_peak, part_pause, part_start, part_truth, processes, report, rounds
+from bench import bars, figures, outputs, part_peak, part_pause, part_start, part_truth, processes, profilers, report, rounds
 
 
 class Figures(unittest.TestCase):
@@ -248,6 +248,17 @@ class Bars(unittest.TestCase):
         row = {"part": "chains", "version": "3.12", "tool": "sampler ptrace", "round": 0, "stacks": 10, "impossible": 0}
         met = [bar.met for bar in bars.impossible(bars.Rows([row])) if "ptrace" in bar.measure]
         self.assertEqual(met, [None])
+
+    def test_a_way_to_hold_that_was_left_out_is_the_default(self):
+        row = {"part": "chains", "version": "3.12", "round": 0, "stacks": 100000, "impossible": 0}
+        found = bars.impossible(bars.Rows([{**row, "tool": tool} for tool in ("sampler", "sampler preempt")]))
+        self.assertEqual([(bar.measure.rpartition(": ")[2], bar.met) for bar in found],
+                         [("sampler", True), ("sampler preempt", True)])
+
+    def test_the_default_way_to_hold_is_read_from_the_help(self):
+        text = "      --hold HOW            keep a running thread still by: ptrace, preempt or none (default ptrace)\n"
+        self.assertEqual(profilers.default_hold(text), "ptrace")
+        self.assertIsNone(profilers.default_hold("--hold HOW\n"))
 
     def test_late_stops_are_told_beside_the_delivery(self):
         row = {"part": "delivery", "version": "3.12", "hz": 1000, "tool": "sampler", "round": 0, "delivered": 0.995,
