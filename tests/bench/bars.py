@@ -73,10 +73,10 @@ def newer(version, than):
 # --- the table ---------------------------------------------------------------------------------------------------
 
 def all_bars(rows):
-    """The table of bars, in the order of the issue; a bar without rows is not measured."""
+    """The table of bars, in their order; a bar without rows is not measured."""
     rows = Rows(rows)
     makers = (speed_against_austin, speed_against_cpython, speed_against_stoppers, against_floor, calls_a_tick, pauses,
-              idle_process, time_lost, impossible, share_of_none, recursion, delivery, memory, start)
+              idle_process, time_lost, impossible, share_of_none, recursion, delivery, memory, start, churn)
     return shortened(bar for maker in makers for bar in maker(rows))
 
 
@@ -296,3 +296,13 @@ def start(rows):
     for version, in rows.cells("start", "version") or [("3.12",)]:
         yield at_most("start to first sample, process of 1 thread: sampler", version,
                       rows.values("start", "sampler", "first_ms", version=version), "%.1f ms", 10)
+
+
+def churn(rows):
+    """What a target with churn still does, and how long it is stopped."""
+    for version, in rows.cells("churn", "version") or [("3.12",)]:
+        for tool in _holders(rows):
+            done = [100 * value for value in rows.values("churn", tool, "throughput", version=version)]
+            yield at_least("throughput under churn, 100 Hz: " + tool, version, done, "%.1f %%", 98)
+            yield at_most("stops under churn, 99th percentile, as the sampler sees it: " + tool, version,
+                          rows.values("churn", tool, "stop_p99_us", version=version), "%.0f us", 200)

@@ -8,11 +8,11 @@ import shutil
 import sys
 import tempfile
 
-from bench import (ROOT, harness, machine, part_cost, part_pause, part_peak, part_slowdown, part_start, part_truth, peers,
-                   processes, profilers, pythons, report, rounds)
+from bench import (ROOT, harness, machine, part_churn, part_cost, part_pause, part_peak, part_slowdown, part_start, part_truth,
+                   peers, processes, profilers, pythons, report, rounds)
 
 PARTS = {"peak": part_peak, "pause": part_pause, "slowdown": part_slowdown, "cost": part_cost, "start": part_start,
-         "truth": part_truth}
+         "truth": part_truth, "churn": part_churn}
 EXPLAINED = """parts:
   peak      thread-stacks per second at full speed, the kernel's floor, calls per tick
   pause     time lost and pause per sample, from the target's own view; an idle process
@@ -20,6 +20,7 @@ EXPLAINED = """parts:
   cost      CPU and memory of the profilers
   start     start to first sample; delivered of asked samples
   truth     impossible stacks, depths of a recursion
+  churn     throughput of a target whose threads and children come and go
 
 First it runs `tools/setup bench` and `tools/pythons fetch 3.15`, where it is root, and installs the peers (py-spy, austin,
 gunicorn) into $SAMPLER_CACHE/bench (~/.cache/sampler/bench). The machine should do nothing else meanwhile: the load before

@@ -44,6 +44,15 @@ def late_stops(summary):
     return int(match.group(1)) if match else 0
 
 
+_MICROSECONDS = {"ns": 1e-3, "us": 1, "ms": 1e3, "s": 1e6}
+
+
+def stop_p99(summary):
+    """The 99th percentile of the stops of our summary, in microseconds; None where it stopped nobody."""
+    match = re.search(r"(?m)^stopped .*\bp99 ([\d.]+) (ns|us|ms|s)\b", summary)
+    return float(match.group(1)) * _MICROSECONDS[match.group(2)] if match else None
+
+
 # The events of austin's binary format, as its documentation numbers them, and how many numbers each has.
 (METADATA, STACK, FRAME, INVALID, REFERENCE, KERNEL, GC, IDLE, TIME, MEMORY, STRING, STRING_REFERENCE) = range(1, 13)
 _NUMBERS = {INVALID: 0, GC: 0, IDLE: 0, TIME: 1, MEMORY: 1, STRING_REFERENCE: 1}

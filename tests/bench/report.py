@@ -51,6 +51,14 @@ TABLES = [
      "`py-spy dump`, `austin --where`, `profiling.sampling dump`)."),
     ("start", "Start to end", ("version", "threads", "activity"), "end_ms", "%.1f", 1, None,
      "Milliseconds of the same runs to their end."),
+    ("churn", "Throughput under churn", ("version", "hz"), "throughput", "%.1f", 100, None,
+     "Per cent of the work that the main thread does without the profiler, windows with and without it alternating on one "
+     "target: 1,000 threads a second are made and end, 300 children a second are started by vfork, and 500 native threads stand. It "
+     "works in what this leaves it of the time, so what the churn loses is in it too."),
+    ("churn", "Stops under churn, 99th percentile", ("version", "hz"), "stop_p99_us", "%.0f", 1, None,
+     "Microseconds, as our sampler sees them."),
+    ("churn", "Threads a second meanwhile", ("version", "hz"), "threads_per_second", "%.0f", 1, None,
+     "Below 1,000 the target did not keep up."),
     ("delivery", "Delivered of asked", ("version", "threads", "hz"), "delivered", "%.2f", 100, None,
      "Per cent of the ticks that the rate asks for. 4 busy threads and one that waits. Ours: taken, not late, of its own count "
      "of those asked (one whose thread stopped only after the spin, at most 100 ms late, is taken); the others: what they "

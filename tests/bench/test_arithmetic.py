@@ -64,6 +64,10 @@ class Outputs(unittest.TestCase):
         self.assertEqual(outputs.damaged_samples(summary), 7)
         self.assertEqual(outputs.damaged_samples("samples  80 of 8 threads\n"), 0)
 
+    def test_the_longest_stops_are_read_from_the_summary(self):
+        self.assertEqual(outputs.stop_p99("stopped  9 times: median 47.9 us, p99 2.5 ms, 3 ms in all"), 2500)
+        self.assertIsNone(outputs.stop_p99("stopped  never"))
+
     def test_stops_that_came_late_are_read_from_the_summary(self):
         self.assertEqual(outputs.late_stops("stopped  5 times: median 1 us\n         1 stop came late\n"), 1)
         self.assertEqual(outputs.late_stops("stopped  never\n"), 0)
