@@ -277,7 +277,7 @@ def delivery(rows):
             found = rows.of("delivery", tool, version=version, hz=1000)
             late = [100 * row["late_stops"] / row["asked"] for row in found if row.get("asked") and "late_stops" in row]
             # A tick whose thread stops late, within 100 ms, counts as taken: how many did is said beside it.
-            case = version + (", %s of them by a stop that came late" % shown(late, "%.2f %%") if late else "")
+            case = version + (", stops that came late: %s of those asked" % shown(late, "%.2f %%") if late else "")
             values = [100 * row["delivered"] for row in found if row.get("delivered") is not None]
             yield at_least("ticks delivered on time, 1 kHz, 4 busy threads: " + tool, case, values, "%.2f %%", 99)
 

@@ -269,7 +269,7 @@ class Bars(unittest.TestCase):
                "asked": 1000, "late_stops": 20}
         found = next(bars.delivery(bars.Rows([row])))
         self.assertEqual((found.case, found.value, found.met),
-                         ("3.12, 2.00 % of them by a stop that came late", "99.50 %", True))
+                         ("3.12, stops that came late: 2.00 % of those asked", "99.50 %", True))
 
     def test_the_noise_is_that_of_most_quiet_windows(self):
         cell = {"version": "3.12", "threads": 1, "hz": 100}
