@@ -1,5 +1,6 @@
 """The command: what is measured, in which order, and where it is written."""
 import argparse
+import functools
 import json
 import os
 import shlex
@@ -7,11 +8,11 @@ import shutil
 import sys
 import tempfile
 
-from bench import (harness, machine, part_cost, part_pause, part_peak, part_slowdown, part_start, part_truth, peers, processes,
-                   profilers, pythons, report, rounds)
+from bench import (ROOT, harness, machine, part_churn, part_cost, part_pause, part_peak, part_slowdown, part_start, part_truth,
+                   peers, processes, profilers, pythons, report, rounds)
 
 PARTS = {"peak": part_peak, "pause": part_pause, "slowdown": part_slowdown, "cost": part_cost, "start": part_start,
-         "truth": part_truth}
+         "truth": part_truth, "churn": part_churn}
 EXPLAINED = """parts:
   peak      thread-stacks per second at full speed, the kernel's floor, calls per tick
   pause     time lost and pause per sample, from the target's own view; an idle process
@@ -19,9 +20,11 @@ EXPLAINED = """parts:
   cost      CPU and memory of the profilers
   start     start to first sample; delivered of asked samples
   truth     impossible stacks, depths of a recursion
+  churn     throughput of a target whose threads and children come and go
 
-The peers (py-spy, austin, gunicorn) are installed into $SAMPLER_CACHE/bench (~/.cache/sampler/bench); CPython 3.15 comes from
-`tools/pythons fetch 3.15`. The machine should do nothing else meanwhile: the load before and after is in the page."""
+First it runs `tools/setup bench` and `tools/pythons fetch 3.15`, where it is root, and installs the peers (py-spy, austin,
+gunicorn) into $SAMPLER_CACHE/bench (~/.cache/sampler/bench). The machine should do nothing else meanwhile: the load before
+and after is in the page."""
 
 
 def say(text):
@@ -34,13 +37,14 @@ def options(words):
     parser = argparse.ArgumentParser(
         prog="tools/bench", description="Measures the sampler and its peers, alternating in one run.", epilog=EXPLAINED,
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("--quick", action="store_true", help="a few minutes for everything, with few rounds and cells")
+    parser.add_argument("--quick", action="store_true", help="some 12 minutes for everything: few rounds, and only cells that the bars need")
     parser.add_argument("--only", action="append", choices=sorted(PARTS), metavar="PART", help="this part; may be repeated")
     parser.add_argument("--versions", default="", metavar="V,V", help="these Pythons only, such as 3.12,3.15")
     parser.add_argument("--rounds", type=int, metavar="N", help="so many rounds of each cell")
     parser.add_argument("--sampler", default=harness.sampler_binary(), metavar="PATH",
                         help="the program (default: %(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="write all rounds there, after each part")
+    parser.add_argument("--json", metavar="FILE", default=os.path.join(ROOT, "build", "bench.json"),
+                        help="write all rounds there, after each cell; what was there becomes FILE.before (default: %(default)s)")
     parser.add_argument("--markdown", metavar="FILE", help="write the page there (default: standard output)")
     parser.add_argument("--from-json", action="append", metavar="FILE",
                         help="measure nothing, make the page; of several files, a later one's parts replace an earlier one's")
@@ -62,10 +66,12 @@ def find_pythons():
 
 
 def measure(asked, command):
-    """All data of a run; written after each part, so that an end by Ctrl-C keeps what is finished."""
+    """All data of a run; written after each cell, so that no end of the run loses much."""
+    peers.prepare(say)
     peers.install(say)
     found = find_pythons()
     known, missing = profilers.find(asked.sampler, found.get("3.15"))
+    known = [each for each in known if each.in_quick_runs or not asked.quick]
     data = {"machine": machine.facts(), "versions": machine.versions(asked.sampler, found),
             "profilers": profilers.explained(known), "parts": {}, "missing": missing, "rows": []}
     for what in missing:
@@ -80,34 +86,47 @@ def measure(asked, command):
             versions = [version for version in asked.versions.split(",") if version]
             bench = rounds.Bench(known, found, directory, say, asked.quick, asked.rounds, versions)
             run = {"began": peers.date(), "load_before": before, "command": command}
+            save = functools.partial(write_so_far, asked.json, data, name, run, bench)
+            bench.after_cell = save
             try:
                 PARTS[name].measure(bench)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, SystemExit) as end:
                 bench.lack("part %s: interrupted" % name)
-                raise
+                data["interrupted"] = end.code if isinstance(end, SystemExit) else 130
+                say("interrupted; what was measured is kept")
+                break
             finally:
-                data["parts"][name] = {**run, "ended": peers.date(), "load_after": machine.load()}
-                data["rows"] += [{"of": name, **row} for row in bench.rows]
-                data["missing"] += [what for what in bench.missing if what not in data["missing"]]
-                write_json(asked.json, data)
-    except KeyboardInterrupt:
-        say("interrupted; what was measured is kept")
-        data["interrupted"] = True
+                save()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return data
 
 
+def write_so_far(path, data, name, run, bench):
+    """Puts what a part has measured so far into the data, and writes all."""
+    data["parts"][name] = {**run, "ended": peers.date(), "load_after": machine.load()}
+    data["rows"] = [row for row in data["rows"] if row["of"] != name] + [{"of": name, **row} for row in bench.rows]
+    data["missing"] += [what for what in bench.missing if what not in data["missing"]]
+    write_json(path, data)
+
+
 def write_json(path, data):
     """Writes all data, whole or not at all."""
-    if not path:
-        return
     with open(path + ".new", "w") as file:
         # A line for each row: such a file can be compared and searched.
         head = json.dumps({key: value for key, value in data.items() if key != "rows"}, indent=1)
         rows = ",\n".join(json.dumps(row) for row in data["rows"])
         file.write("%s,\n \"rows\": [\n%s\n]}\n" % (head.rstrip()[:-1].rstrip(), rows))
     os.replace(path + ".new", path)
+
+
+def make_room(path):
+    """Makes the directory of the data, and keeps what an earlier run wrote there; told now, not after hours."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    if os.path.exists(path):
+        os.replace(path, path + ".before")
+    with open(path + ".new", "w"):
+        os.unlink(path + ".new")
 
 
 def merged(all_data):
@@ -147,7 +166,16 @@ def main(words):
         if not os.access(asked.sampler, os.X_OK):
             say("no program %s; tools/test builds it, --sampler names another" % asked.sampler)
             return 1
+        try:
+            make_room(asked.json)
+        except OSError as error:
+            say("cannot write there: %s" % error)
+            return 1
         processes.end_on_signals()
-        data = measure(asked, shlex.join(["tools/bench"] + words))
+        try:
+            data = measure(asked, shlex.join(["tools/bench"] + words))
+        except processes.Failed as failure:
+            say(str(failure))
+            return 1
     write_page(asked.markdown, report.page(data))
-    return 130 if data.get("interrupted") else 0
+    return data.get("interrupted", 0)

@@ -1,4 +1,5 @@
 """Readers of what the profilers write. A stack is (names of its frames, root first; how often); names have no class."""
+import re
 
 
 def bare(name):
@@ -29,6 +30,27 @@ def collapsed(text):
 def _collapsed_name(frame):
     parts = frame.rsplit(":", 2)
     return bare(parts[1]) if len(parts) == 3 else frame
+
+
+def damaged_samples(summary):
+    """How many samples of our summary have no whole stack, and say so; <too deep> ones are what was asked for."""
+    line = re.search(r"(?m)^samples .*$", summary)
+    return sum(int(count) for count in re.findall(r"(\d+) <(?:unreadable|torn)>", line.group() if line else ""))
+
+
+def late_stops(summary):
+    """How many stops of our summary came after the spin: their ticks count as taken."""
+    match = re.search(r"(?m)^ +(\d+) stops? came late$", summary)
+    return int(match.group(1)) if match else 0
+
+
+_MICROSECONDS = {"ns": 1e-3, "us": 1, "ms": 1e3, "s": 1e6}
+
+
+def stop_p99(summary):
+    """The 99th percentile of the stops of our summary, in microseconds; None where it stopped nobody."""
+    match = re.search(r"(?m)^stopped .*\bp99 ([\d.]+) (ns|us|ms|s)\b", summary)
+    return float(match.group(1)) * _MICROSECONDS[match.group(2)] if match else None
 
 
 # The events of austin's binary format, as its documentation numbers them, and how many numbers each has.

@@ -5,7 +5,7 @@ import statistics
 
 from bench.processes import Failed, run
 from bench.profilers import Ours, Result
-from bench.rounds import Alternating, compile_program, target, without_file
+from bench.rounds import FAILURES, Alternating, compile_program, first_line, target, without_file
 
 NAME = "peak"
 ALL = ("2.7", "3.8", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
@@ -13,32 +13,40 @@ ALL = ("2.7", "3.8", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
 CELLS = [("recursion", depth, threads, "busy") for depth in (10, 50, 200, 1000) for threads in (1, 8, 33)]
 CELLS += [("distinct", 10, 1, "busy"), ("distinct", 50, 1, "busy"), ("distinct", 50, 8, "busy")]
 CELLS += [("recursion", 10, 8, "idle"), ("recursion", 50, 8, "idle")]
-QUICK_CELLS = [("recursion", 10, 1, "busy"), ("recursion", 50, 8, "busy"), ("recursion", 10, 33, "busy")]
+# Every pair of a version and a profiler that a bar is about, at 1, 8 and 33 threads.
+QUICK_CELLS = [("recursion", depth, threads, "busy") for threads in (1, 8, 33) for depth in (10, 50)]
+QUICK_VERSIONS = ("3.10", "3.12", "3.13", "3.15")
+FEWER_THREADS = ("3.10", "3.13")  # in a quick run: there is a bar for 33 threads on any version, and one suffices
 SECONDS = 1  # whole ones: austin knows no other
 IDLE_CALLS = ("recursion", 10, 8, "idle")
 
 
 def measure(bench):
     """Everything of this part."""
-    for python in bench.versions(ALL, ("3.12", "3.15")):
-        for kind, depth, threads, activity in bench.choose(CELLS, QUICK_CELLS):
+    for python in bench.versions(ALL, QUICK_VERSIONS):
+        for kind, depth, threads, activity in bench.choose(CELLS, quick_cells(python.version)):
             cell = {"version": python.version, "kind": kind, "depth": depth, "threads": threads, "activity": activity}
-            bench.say("peak: " + " ".join(map(str, cell.values())))
-            with target(python, "stand.py", kind, depth, threads, activity) as standing:
+            with bench.cell("peak: " + " ".join(map(str, cell.values()))), \
+                    target(python, "stand.py", kind, depth, threads, activity) as standing:
                 measure_cell(bench, cell, python, standing)
     measure_calls(bench)
+
+
+def quick_cells(version):
+    """The cells of a quick run."""
+    return [cell for cell in QUICK_CELLS if cell[2] != 33 or version not in FEWER_THREADS]
 
 
 def measure_cell(bench, cell, python, standing):
     """All profilers and the floors on one target, in turns."""
     tools = bench.able(python) + floors(bench, cell, standing)
-    alternating = Alternating(tools, bench.rounds(3, 2))
+    alternating = Alternating(tools, bench.rounds(3, 1))
     for turn, tool in alternating:
         def record():
             result = without_file(tool.record(standing.pid, None, SECONDS, bench.directory))
             return {"stacks_per_second": result.stacks / result.seconds, **result.row()}
         if not bench.keep(NAME, cell, tool.name, turn, record):
-            alternating.failed(tool)
+            alternating.done(tool)
 
 
 # --- the floor ---------------------------------------------------------------------------------------------------
@@ -70,9 +78,9 @@ def floors(bench, cell, standing):
     try:
         program = compile_program(bench, "floor")
         ticks = by_head(traced_calls(bench, fastest_of_ours(bench), standing.pid, None, 1))
-    except Failed as failure:
+    except FAILURES as failure:
         bench.lack("the kernel's floor of %s, %d threads of depth %d: %s" % (
-            cell["version"], cell["threads"], cell["depth"], failure))
+            cell["version"], cell["threads"], cell["depth"], first_line(failure)))
         return []
     pieces = steady_pieces(ticks)
     size = sum(size for _, size in pieces)
@@ -121,7 +129,7 @@ def by_head(calls):
 def traced_calls(bench, ours, pid, hz, seconds):
     """The process_vm_readv calls of a recording of ours, without those of its first half: its start is not what is steady."""
     if not shutil.which("strace"):
-        raise Failed("strace is missing; tools/setup test installs it")
+        raise Failed("strace is missing; tools/setup bench installs it")
     log = bench.path("strace")
     run(["strace", "-qq", "-ttt", "-s", "0", "-e", "trace=process_vm_readv", "-e", "abbrev=none", "-o", log] +
         ours.command(pid, hz, seconds, bench.path("traced.samp")), timeout=seconds + 60)
@@ -145,7 +153,8 @@ def measure_calls(bench):
     for python in bench.versions(ALL, ("3.12", "3.15")):
         for activity in ("idle", "busy"):
             cell = {"version": python.version, "depth": 10, "threads": 8, "activity": activity}
-            with target(python, "stand.py", "recursion", 10, 8, activity) as standing:
+            with bench.cell("calls: " + " ".join(map(str, cell.values()))), \
+                    target(python, "stand.py", "recursion", 10, 8, activity) as standing:
                 for ours in bench.profilers:
                     if isinstance(ours, Ours):
                         bench.keep("calls", cell, ours.name, 0, lambda ours=ours: calls(bench, ours, standing.pid))

@@ -5,7 +5,7 @@ import sys
 import time
 
 from bench import harness, peers
-from bench.processes import Cleanup, Failed, Program, run, wait_until
+from bench.processes import Cleanup, Failed, Program, children, run, wait_until
 from bench.profilers import governed
 from bench.rounds import PROGRAMS, Alternating, target, without_file
 
@@ -22,9 +22,7 @@ def measure(bench):
 
 def tools_for(bench, python):
     """The profilers of a target."""
-    if bench.quick:
-        return [tool for tool in bench.able(python) if "nonblocking" not in tool.name]
-    return bench.able(python) + governed(bench.profilers)
+    return bench.able(python) + bench.choose(governed(bench.profilers), [])
 
 
 def rates(bench):
@@ -37,12 +35,12 @@ def measure_rates(bench, cell, tools, pid, once, wanted_seconds):
     for hz in rates(bench):
         with_rate = {**cell, "hz": hz}
         bench.say("slowdown: " + " ".join(map(str, with_rate.values())))
-        alternating = Alternating(tools, bench.rounds(5, 2))
+        alternating = Alternating(tools, bench.rounds(5, 1))
         for turn, tool in alternating:
             def pair(turn=turn, tool=tool):
                 return paired(bench, tool, pid, hz, once, wanted_seconds, turn)
             if not bench.keep(NAME, with_rate, tool.name, turn, pair):
-                alternating.failed(tool)
+                alternating.done(tool)
 
 
 def paired(bench, tool, pid, hz, once, wanted_seconds, turn):
@@ -66,7 +64,8 @@ def measure_work(bench):
     """A program that computes."""
     for version, threads in bench.choose([("3.12", 1), ("3.12", 33), ("3.15", 1)], [("3.12", 1)]):
         for python in bench.versions((version,), (version,)):
-            with target(python, "work.py", threads) as working:
+            with bench.cell("slowdown: CPU-bound, %s, threads %d" % (version, threads)), \
+                    target(python, "work.py", threads) as working:
                 seconds = bench.choose(1.0, 0.5)
                 turns = max(1, round(50 * seconds / min(working.ask(50) for _ in range(3))))
                 cell = {"workload": "CPU-bound", "version": version, "threads": threads}
@@ -81,14 +80,11 @@ def measure_server(bench):
     for version in bench.choose(("3.12", "3.15"), ("3.12",)):
         for python in bench.versions((version,), (version,)):
             seconds = bench.choose(2, 1)
-            try:
-                with server(bench, python) as (worker, address):
-                    requests(address, 1)
-                    cell = {"workload": "gunicorn", "version": version, "threads": 33}
-                    measure_rates(bench, cell, tools_for(bench, python), worker,
-                                  lambda: 1 / requests(address, seconds), seconds)
-            except Failed as failure:
-                bench.lack("gunicorn on %s: %s" % (version, failure))
+            with bench.cell("slowdown: gunicorn, %s" % version), server(bench, python) as (worker, address):
+                requests(address, 1)
+                cell = {"workload": "gunicorn", "version": version, "threads": 33}
+                measure_rates(bench, cell, tools_for(bench, python), worker,
+                              lambda: 1 / requests(address, seconds), seconds)
 
 
 def requests(address, seconds):
@@ -106,9 +102,11 @@ def server(bench, python):
     address = bench.path("gunicorn.sock")
     paths = os.pathsep.join((peers.server_path(), PROGRAMS))
     with Cleanup() as cleanup:
-        program = Program(cleanup, [python.executable, "-m", "gunicorn", "--bind", "unix:" + address, "--workers", 1,
-                                    "--worker-class", "gthread", "--threads", 32, "--keep-alive", 600, "--timeout", 600,
-                                    "--log-level", "warning", "application:application"],
+        # Ends with us, whatever happens; its worker, with it (application.py).
+        program = Program(cleanup, ["setpriv", "--pdeathsig", "KILL", python.executable, "-m", "gunicorn",
+                                    "--bind", "unix:" + address, "--workers", 1, "--worker-class", "gthread",
+                                    "--threads", 32, "--keep-alive", 600, "--timeout", 600, "--log-level", "warning",
+                                    "application:application"],
                           env=dict(os.environ, PYTHONPATH=paths, PYTHONDONTWRITEBYTECODE="1"), cwd=bench.directory)
         cleanup.callback(end_workers, program)
 
@@ -118,14 +116,6 @@ def server(bench, python):
             return children(program.pid) if os.path.exists(address) else None
         workers = wait_until(listening, 20, "gunicorn listens")
         yield workers[0], address
-
-
-def children(pid):
-    """The processes that a process's first thread has started."""
-    with contextlib.suppress(OSError):
-        with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
-            return [int(child) for child in file.read().split()]
-    return []
 
 
 def end_workers(program):

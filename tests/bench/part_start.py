@@ -39,14 +39,14 @@ def measure_start(bench):
     for version in bench.choose(("3.8", "3.12", "3.13", "3.15"), ("3.12", "3.15")):
         for python in bench.versions((version,), (version,)):
             cell = {"version": version, "threads": 1, "activity": "idle"}
-            bench.say("start: " + " ".join(map(str, cell.values())))
-            with target(python, "stand.py", "recursion", 10, 1, "idle") as standing:
+            with bench.cell("start: " + " ".join(map(str, cell.values()))), \
+                    target(python, "stand.py", "recursion", 10, 1, "idle") as standing:
                 tools = [Nothing()] + [tool for tool in bench.able(python) if "nonblocking" not in tool.name and
                                        "--blocking" not in tool.name]
                 alternating = Alternating(tools, bench.rounds(20, 5))
                 for turn, tool in alternating:
                     if not bench.keep(NAME, cell, tool.name, turn, lambda tool=tool: first_sample(tool.once(standing.pid))):
-                        alternating.failed(tool)
+                        alternating.done(tool)
 
 
 def first_sample(command):
@@ -94,10 +94,10 @@ def measure_delivery(bench):
     seconds = bench.choose(5, 1)
     for version in bench.choose(("3.12", "3.15"), ("3.12",)):
         for python in bench.versions((version,), (version,)):
-            with target(python, "busy.py", BUSY) as busy:
-                for hz in RATES:
-                    cell = {"version": version, "threads": BUSY + 1, "busy": BUSY, "hz": hz}
-                    bench.say("delivery: " + " ".join(map(str, cell.values())))
+            for hz in RATES:
+                cell = {"version": version, "threads": BUSY + 1, "busy": BUSY, "hz": hz}
+                with bench.cell("delivery: " + " ".join(map(str, cell.values()))), \
+                        target(python, "busy.py", BUSY) as busy:
                     tools = bench.able(python) + without_nice(bench)
                     alternating = Alternating(tools, bench.rounds(3, 1))
                     for turn, tool in alternating:
@@ -105,7 +105,7 @@ def measure_delivery(bench):
                             result = without_file(tool.record(busy.pid, hz, seconds, bench.directory))
                             return {**delivered(result, hz), **result.row()}
                         if not bench.keep("delivery", cell, tool.name, turn, record):
-                            alternating.failed(tool)
+                            alternating.done(tool)
 
 
 def delivered(result, hz):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from bench import pythons
+from bench import ROOT, pythons
 from bench.processes import Failed, run
 
 PY_SPY, AUSTIN, GUNICORN = "0.4.3", "4.0.0", "23.0.0"
@@ -19,20 +19,44 @@ def directory():
     return os.path.join(pythons.cache(), "bench")
 
 
-def _paths():
-    base = directory()
+def _paths(base=None):
+    base = base or directory()
     return os.path.join(base, "venv"), os.path.join(base, "server"), os.path.join(base, "installed")
 
 
+def prepare(say):
+    """Packages and CPython 3.15, where they are not there yet; what cannot be had is told, and missing."""
+    if os.geteuid() != 0:
+        say("not root: what `tools/setup bench` and `tools/pythons fetch 3.15` install is used only where it is there")
+        return
+    for script, *words in (("setup", "bench"), ("pythons", "fetch", "3.15")):
+        status = _run_script([os.path.join(ROOT, "tools", script)] + words)
+        if status != 0:
+            say("tools/%s failed (exit status %d); going on without" % (" ".join([script] + words), status))
+
+
+def _run_script(command):
+    """Its exit status. It tells its progress itself, and ends what it has started when it is told to end."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait(30)
+        raise
+
+
 def install(say):
-    """Makes what is not there yet; what cannot be had (no network) is told, and its profilers are missing."""
-    venv, server, installed = _paths()
+    """Makes what is not there yet; what cannot be had (no network) is told, and what was there before is used."""
     recipe = "\n".join(("1", *WANTED, *SERVER))
-    if _content(installed) == recipe:
+    if _content(_paths()[2]) == recipe:
         return
     say("installing %s in %s" % (", ".join(WANTED + SERVER), directory()))
-    shutil.rmtree(directory(), ignore_errors=True)
-    os.makedirs(directory())
+    # Made beside its place: its programs are no scripts, which would name the place they were made in.
+    new = directory() + ".new"
+    venv, server, installed = _paths(new)
+    shutil.rmtree(new, ignore_errors=True)
+    os.makedirs(new)
     try:
         run([sys.executable, "-m", "venv", venv], timeout=300)
         pip = [os.path.join(venv, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check"]
@@ -40,9 +64,12 @@ def install(say):
         run(pip + ["--no-deps", "--target", server] + list(SERVER), timeout=600)
     except Failed as failure:
         say("cannot install the peers: %s" % failure)
+        shutil.rmtree(new, ignore_errors=True)
         return
     with open(installed, "w") as file:
         file.write(recipe)
+    shutil.rmtree(directory(), ignore_errors=True)
+    os.rename(new, directory())
 
 
 def server_path():

@@ -36,16 +36,20 @@ class Program:
         self.usage_path = "%s.%d" % (launcher, time.monotonic_ns()) if launcher else None
         self.command = ([launcher, self.usage_path] if launcher else []) + [str(word) for word in command]
         self.output, self.errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-        cleanup.callback(self.close)
-        self.started = time.monotonic()
+        cleanup.callback(self._close_files)
+        self.started, self.ended = time.monotonic(), None
         try:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.output,
                                             stderr=self.errors, **popen)
         except OSError as error:
             raise Failed("%s: %s" % (self.command[0], error)) from None
         self.pid = self.process.pid
-        self.watch = os.pidfd_open(self.pid)
-        self.ended = None
+        try:
+            self.watch = os.pidfd_open(self.pid)
+        except OSError as error:
+            harness.end(self.process)
+            raise Failed("cannot watch %s: %s" % (self.command[0], error)) from None
+        cleanup.callback(self._end)
 
     def wait_for(self, text, timeout=10.0):
         """The moment at which it has written this text; it is looked at each millisecond."""
@@ -101,14 +105,15 @@ class Program:
             self.process.kill()
             self.wait(10)
 
-    def close(self):
-        """Ends it, and lets go of its files."""
-        self.kill()
+    def _end(self):
+        try:
+            self.kill()
+        finally:
+            os.close(self.watch)
+
+    def _close_files(self):
         for file in (self.output, self.errors):
             file.close()
-        if self.watch >= 0:
-            os.close(self.watch)
-            self.watch = -1
 
 
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -124,6 +129,14 @@ def telling_line(text):
 def _content(file):
     # pread: the file's position is the program's too.
     return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode("utf-8", "replace")
+
+
+def children(pid):
+    """The processes that a process's first thread has started."""
+    with contextlib.suppress(OSError):
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+            return [int(child) for child in file.read().split()]
+    return []
 
 
 def run(command, timeout=60.0, **popen):

@@ -29,11 +29,14 @@ class Result:
     failed: int = None  # ticks, or stacks where it counts these
     errors: float = None  # the share of its samples (ours: of the ticks) that failed, as it says itself
     note: str = ""  # what else it says about itself
+    damaged: int = None  # stacks that are in its file and not in `stacks`
+    late_stops: int = None  # of the ticks that count as taken
 
     def row(self):
         """What of it goes into the report's data."""
         kept = {"seconds": self.seconds, "stacks": self.stacks, "ticks": self.ticks, "asked": self.asked,
-                "late": self.late, "failed": self.failed, "errors": self.errors, "note": self.note,
+                "late": self.late, "late_stops": self.late_stops, "failed": self.failed, "damaged": self.damaged,
+                "errors": self.errors, "note": self.note,
                 "cpu_seconds": self.ended.cpu_seconds, "cpu_share": self.cpu_share, "peak_kib": self.ended.peak_kib}
         return {key: value for key, value in kept.items() if value not in (None, "")}
 
@@ -107,6 +110,7 @@ class Profiler:
     suffix = ".samp"
     most_hz = 1000000
     good_statuses = (0,)
+    in_quick_runs = True
 
     def can(self, python):
         """Whether it claims to work with this Python. What it does not claim is left out; what then fails is told."""
@@ -142,7 +146,7 @@ class Ours(Profiler):
     """The sampler, with one way to hold; `governed` leaves its limit of overhead as it is, which is otherwise off."""
 
     start_time = 0.15
-    counts = "stacks and ticks"
+    counts = "stacks and ticks; `<unreadable>` and `<torn>` ones are left out"
 
     def __init__(self, program, hold, options, governed=False, before=(), name=None):
         self.program, self.hold, self.before = program, hold, list(before)
@@ -164,9 +168,11 @@ class Ours(Profiler):
         rate = float(ran.group(1))
         seconds = summary.taken / rate if rate and summary.taken else recording.seconds
         note = re.search(r"(?m)^stopped .*$", ended.errors)
-        return Result(seconds, summary.samples, ended, recording.path, summary.taken,
+        # The peers' counts are without what they could not read: so is this one.
+        damaged = outputs.damaged_samples(ended.errors)
+        return Result(seconds, summary.samples - damaged, ended, recording.path, summary.taken,
                       summary.asked, summary.late, summary.failed, _share(summary.failed, summary.asked),
-                      note.group() if note else "")
+                      note.group() if note else "", damaged, outputs.late_stops(ended.errors))
 
 
 class PySpy(Profiler):
@@ -178,6 +184,7 @@ class PySpy(Profiler):
 
     def __init__(self, nonblocking):
         self.name = "py-spy nonblocking" if nonblocking else "py-spy"
+        self.in_quick_runs = not nonblocking  # no bar needs it
         self.options = ["--idle", "--format", "raw"] + (["--nonblocking"] if nonblocking else [])
 
     def can(self, python):
@@ -292,11 +299,20 @@ def holds_of(help_text):
     return ("ptrace", "preempt", "none") if "--hold" in help_text else ()
 
 
+def default_hold(help_text):
+    """The way to hold that is the default, where it says which."""
+    match = re.search(r"--hold HOW[^(]*\(default (\w+)\)", help_text)
+    return match.group(1) if match else None
+
+
 def find(program, python_315):
     """All profilers, ours first, and what is missing of them."""
     help_text = run([program, "--help"], timeout=20).output
     options = [option for option in ("--hold", "--max-overhead") if option in help_text]
     found = [Ours(program, hold, options) for hold in (None, *holds_of(help_text))]
+    for each in found:
+        # The default is measured by its own name and by that of `--hold`; once is enough where there is little time.
+        each.in_quick_runs = each.hold in (None, "none") or each.hold != default_hold(help_text)
     missing = [] if found[1:] else ["sampler --hold: this binary does not know it, only its default is measured"]
     for profiler in (Austin(), PySpy(False), PySpy(True)):
         words = peers.austin() if isinstance(profiler, Austin) else peers.py_spy()

@@ -16,8 +16,9 @@ TABLES = [
     ("pause", "Time lost by a busy thread", ("version", "threads", "hz"), "lost_share", "%.2f", 100, None,
      "Per cent of the time, as the target sees it: a thread reads a clock all the time, and its gaps above 5 us are added "
      "up, in windows with and without the profiler on one target. The difference is shown, so noise can make it "
-     "negative. The other threads wait. `bare stop` seizes, interrupts and detaches at the same rate and reads nothing. A "
-     "profiler that cannot keep up with the rate loses less than it would at the rate (see the ticks below)."),
+     "negative. The other threads wait. `bare stop` seizes, interrupts and detaches the same thread at the same rate and "
+     "reads nothing; as our sampler it has nice -20 where it may, spins for the stop for at most 50 us, and not at all "
+     "where the thread was last on its own CPU. A profiler that cannot keep up with the rate loses less than it would at the rate (see the ticks below)."),
     ("pause", "Pause per sample, median", ("version", "threads", "hz"), "pause_median_us", "%.1f", 1, None,
      "Microseconds, as the target sees it: the median of what the windows with the profiler have in gaps more than those "
      "without. Empty where most samples cause no gap above 5 us."),
@@ -37,16 +38,33 @@ TABLES = [
      "Most resident memory in MB; 64 targets: the sum."),
     ("memory", "Memory of a long recording", ("version", "depth", "stacks_are", "length"), "peak_kib", "%.1f", 1024 / 1e6,
      None,
-     "Most resident memory in MB at 100 Hz, after `length` seconds. `few`: 8 different call paths; `many`: hardly a stack "
+     "Most resident memory in MB at 100 Hz, within `length` seconds. `few`: 8 different call paths; `many`: hardly a stack "
      "comes twice, the worst case of a profile that is kept in memory. All profilers ran at once, each on a target of its own."),
+    ("memory", "Memory after a tenth of it", ("version", "depth", "stacks_are", "length"), "early_kib", "%.1f", 1024 / 1e6,
+     None, "Resident memory in MB of the same recordings."),
+    ("memory", "Memory at its end", ("version", "depth", "stacks_are", "length"), "late_kib", "%.1f", 1024 / 1e6, None,
+     "The same, shortly before the end: what is flat in time has not grown."),
+    ("memory", "CPU of a long recording", ("version", "depth", "stacks_are", "length"), "cpu_share", "%.2f", 100, None,
+     "Per cent of one CPU, of the same."),
     ("start", "Start to first sample", ("version", "threads", "activity"), "first_ms", "%.1f", 1, None,
-     "Milliseconds from the start of the program to the first byte of one moment's stacks (`sampler -s 0`, `py-spy dump`, "
-     "`austin --where`, `profiling.sampling dump`)."),
+     "Milliseconds from the start of the program until its output of one moment's stacks names a function (`sampler -s 0`, "
+     "`py-spy dump`, `austin --where`, `profiling.sampling dump`)."),
     ("start", "Start to end", ("version", "threads", "activity"), "end_ms", "%.1f", 1, None,
      "Milliseconds of the same runs to their end."),
+    ("churn", "Throughput under churn", ("version", "hz"), "throughput", "%.1f", 100, None,
+     "Per cent of the work that the main thread does without the profiler, windows with and without it alternating on one "
+     "target: 1,000 threads a second are made and end, 300 children a second are started by vfork, and 500 native threads stand. It "
+     "works in what this leaves it of the time, so what the churn loses is in it too."),
+    ("churn", "Stops under churn, 99th percentile", ("version", "hz"), "stop_p99_us", "%.0f", 1, None,
+     "Microseconds, as our sampler sees them."),
+    ("churn", "Threads a second meanwhile", ("version", "hz"), "threads_per_second", "%.0f", 1, None,
+     "Below 1,000 the target did not keep up."),
     ("delivery", "Delivered of asked", ("version", "threads", "hz"), "delivered", "%.2f", 100, None,
      "Per cent of the ticks that the rate asks for. 4 busy threads and one that waits. Ours: taken, not late, of its own count "
-     "of those asked; the others: what they counted, by rate and time."),
+     "of those asked (one whose thread stopped only after the spin, at most 100 ms late, is taken); the others: what they "
+     "counted, by rate and time."),
+    ("delivery", "Stops that came late", ("version", "threads", "hz"), "late_stops", "%.0f", 1, None,
+     "Of the same recordings, a round: ticks that count as taken, at a moment after the one asked for."),
     ("chains", "Impossible stacks", ("version",), "impossible_share", "%.3f", 100, None,
      "Per cent of the stacks of a thread that alternates between two chains of 20 calls, at full speed. A stack is impossible "
      "where its function names are not a beginning of one of the chains, below the thread's own frames; lines are not "
@@ -59,11 +77,17 @@ TABLES = [
      "Per cent of its samples (ours: of its ticks)."),
     ("chains", "Marked as damaged", ("version",), "marked", "%.0f", 1, None, "By the profiler itself, a round."),
     ("recursion", "Torn leaves of a recursion", ("version",), "torn_share", "%.2f", 100, None,
-     "Per cent of the stacks of a thread that computes Fibonacci numbers, at 5 kHz: those that end in `<torn>`."),
+     "Per cent of all stacks of a thread that computes Fibonacci numbers, at 5 kHz: those that end in `<torn>`."),
+    ("recursion", "Impossible stacks of a recursion", ("version",), "impossible_share", "%.3f", 100, None,
+     "Per cent of the same: frames of the recursion without the thread's own above them, or none at all, and no mark "
+     "says so."),
+    ("recursion", "Stacks of a recursion marked as damaged", ("version",), "marked_share", "%.3f", 100, None,
+     "Per cent of the same, by the profiler itself and other than `<torn>`."),
 ]
 QUIET = 0.7  # load average of the last minute; a measurement wants an idle machine
 HOLD_NOTE = ("`sampler` is the default way to hold a running thread; `sampler ptrace`, `preempt` and `none` are `--hold`. "
-             "Its limit of overhead is off (`--max-overhead 0`), but for `sampler, overhead limited`.")
+             "Its limit of overhead is off (`--max-overhead 0`), but for `sampler, overhead limited`. A quick run leaves out the "
+             "one that is the default.")
 
 
 def page(data):
@@ -165,8 +189,8 @@ def distances(rows):
     lines = ["## Depths of a recursion", "",
              "Total variation, in per cent, between a profiler's histogram of the number of frames and that of `%s`, all "
              "rounds together, at 5 kHz. Few samples make a distance of their own. For `%s` itself it is the distance of its "
-             "even rounds from its odd ones: what chance makes. Torn stacks are left out; `, torn too` counts them at the "
-             "depth that was left of them." % (truth_name, truth_name),
+             "even rounds from its odd ones: what chance makes. Torn, impossible and marked stacks are left out; `, torn "
+             "too` counts torn ones at the depth that was left of them." % (truth_name, truth_name),
              "", "| version | %s |" % " | ".join(tools + ["sampler none, torn too"]), "|" + "---|" * (len(tools) + 2)]
     for version, in of_recursion.cells("recursion", "version"):
         truth = of_recursion.of("recursion", truth_name, version=version)

@@ -2,6 +2,7 @@
 import contextlib
 import itertools
 import os
+import subprocess
 import time
 
 from bench import HERE, harness
@@ -9,6 +10,8 @@ from bench import profilers as profilers_module
 from bench.processes import Cleanup, Failed, run
 
 PROGRAMS = os.path.join(HERE, "programs")
+# A program did not do it; a target did not answer, has ended, or (with numbers that are none) said something else.
+FAILURES = (Failed, AssertionError, OSError, ValueError, subprocess.SubprocessError)
 
 
 class Bench:
@@ -18,11 +21,13 @@ class Bench:
         self.profilers, self.pythons, self.directory, self.say = profilers, pythons, directory, say
         self.quick, self.rounds_asked, self.only_versions = quick, rounds, only_versions
         self.rows, self.missing = [], []
+        self.after_cell = lambda: None
         compile_program(self, profilers_module.LAUNCHER)
 
     def rounds(self, full, quick):
-        """The numbers of the rounds."""
-        return range(self.rounds_asked or (quick if self.quick else full))
+        """The numbers of the rounds; None is no limit."""
+        count = self.rounds_asked or self.choose(full, quick)
+        return range(count) if count else itertools.count()
 
     def choose(self, full, quick):
         """One of two, by whether this run is a quick one."""
@@ -52,18 +57,33 @@ class Bench:
         """A path in the run's own directory."""
         return os.path.join(self.directory, name)
 
+    @contextlib.contextmanager
+    def cell(self, what):
+        """A block whose failure, such as that of a target which ended, is told and ends nothing but the block."""
+        self.say(what)
+        try:
+            yield
+        except FAILURES as failure:
+            self.lack("%s: %s" % (what, first_line(failure)))
+        self.after_cell()
+
     def keep(self, part, cell, tool, turn, measure):
         """Adds what `measure` returns as a row; its failure is a row too, and returns False."""
         row = {"part": part, **cell, "tool": tool, "round": turn}
         began = time.monotonic()
         try:
             row.update(measure())
-        except (Failed, AssertionError) as failure:
-            row["error"] = str(failure).splitlines()[0][:300]
+        except FAILURES as failure:
+            row["error"] = first_line(failure)
         row["load"] = round(os.getloadavg()[0], 2)
         self.rows.append(row)
         self.say("  %-26s %s (%.1f s)" % (tool, _short(row), time.monotonic() - began))
         return "error" not in row
+
+
+def first_line(failure):
+    """What a failure says, for the report."""
+    return next(iter(str(failure).splitlines()), type(failure).__name__)[:300]
 
 
 def _short(row):
@@ -79,18 +99,20 @@ class Alternating:
     """Rounds of several tools, each round beginning with another one; a tool that failed is not tried again here."""
 
     def __init__(self, tools, rounds):
-        self.tools, self.rounds, self.broken = list(tools), rounds, set()
+        self.tools, self.rounds, self.left_out = list(tools), rounds, set()
 
     def __iter__(self):
         for turn in self.rounds:
-            first = turn % len(self.tools) if self.tools else 0
+            if len(self.left_out) == len(self.tools):
+                return
+            first = turn % len(self.tools)
             for tool in itertools.chain(self.tools[first:], self.tools[:first]):
-                if tool not in self.broken:
+                if tool not in self.left_out:
                     yield turn, tool
 
-    def failed(self, tool):
-        """Leaves a tool out from now on."""
-        self.broken.add(tool)
+    def done(self, tool):
+        """Leaves a tool out from now on: it failed, or has done enough."""
+        self.left_out.add(tool)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
-"""The arithmetic of the benchmark, without a process: python3 -m unittest discover -s tests/bench -t tests"""
+"""The arithmetic of the benchmark, without a target: python3 -m unittest discover -s tests/bench -t tests"""
+import itertools
 import unittest
 
-from bench import bars, figures, outputs, part_peak, part_pause, part_start, part_truth, processes, report
+from bench import bars, figures, outputs, part_peak, part_pause, part_start, part_truth, processes, profilers, report, rounds
 
 
 class Figures(unittest.TestCase):
@@ -58,8 +59,58 @@ class Outputs(unittest.TestCase):
     def test_a_file_of_austin_may_be_cut(self):
         self.assertEqual(outputs.Mojo(b"MOJ\x03" b"\x02\x01\x002a\0" b"\x05").stacks, [("2a", (), False)])
 
+    def test_samples_without_a_whole_stack_are_counted_from_the_summary(self):
+        summary = "ticks    9 asked\nsamples  80 of 8 threads, 2 <too deep>, 3 <unreadable>, 4 <torn>\nstopped  5 times\n"
+        self.assertEqual(outputs.damaged_samples(summary), 7)
+        self.assertEqual(outputs.damaged_samples("samples  80 of 8 threads\n"), 0)
+
+    def test_the_longest_stops_are_read_from_the_summary(self):
+        self.assertEqual(outputs.stop_p99("stopped  9 times: median 47.9 us, p99 2.5 ms, 3 ms in all"), 2500)
+        self.assertIsNone(outputs.stop_p99("stopped  never"))
+
+    def test_stops_that_came_late_are_read_from_the_summary(self):
+        self.assertEqual(outputs.late_stops("stopped  5 times: median 1 us\n         1 stop came late\n"), 1)
+        self.assertEqual(outputs.late_stops("stopped  never\n"), 0)
+
     def test_the_line_that_tells_why_is_found(self):
         self.assertEqual(processes.telling_line("starting\n\x1b[1mError: no such thing\nhint\n"), "Error: no such thing")
+
+
+class Cells(unittest.TestCase):
+    def setUp(self):
+        self.bench = rounds.Bench.__new__(rounds.Bench)
+        self.bench.rows, self.bench.missing, self.bench.say = [], [], lambda text: None
+        self.bench.after_cell = lambda: None
+
+    def test_a_target_that_ended_ends_its_cell_only(self):
+        with self.bench.cell("pause: 3.12"):
+            raise BrokenPipeError(32, "Broken pipe")
+        self.assertEqual(self.bench.missing, ["pause: 3.12: [Errno 32] Broken pipe"])
+
+    def test_a_failure_without_words_has_a_name(self):
+        def fail():
+            raise AssertionError
+        self.assertFalse(self.bench.keep("pause", {}, "austin", 0, fail))
+        self.assertEqual(self.bench.rows[0]["error"], "AssertionError")
+
+
+class Rounds(unittest.TestCase):
+    def test_rounds_without_a_limit_end_when_nobody_is_left(self):
+        alternating, seen = rounds.Alternating("ab", itertools.count()), []
+        for turn, tool in alternating:
+            seen.append((turn, tool))
+            if turn == 1:
+                alternating.done(tool)
+        self.assertEqual(seen, [(0, "a"), (0, "b"), (1, "b"), (1, "a")])
+
+    def test_no_tools_have_no_rounds(self):
+        self.assertEqual(list(rounds.Alternating((), range(3))), [])
+
+
+class Programs(unittest.TestCase):
+    def test_a_program_that_is_not_there_is_a_failure(self):
+        with self.assertRaisesRegex(processes.Failed, "^/nowhere/program: .*No such file"):
+            processes.run(["/nowhere/program"])
 
 
 class Truth(unittest.TestCase):
@@ -98,7 +149,40 @@ class Truth(unittest.TestCase):
 
     def test_depths_are_of_the_recursing_thread(self):
         stacks = [(("run", "spin", "fib", "fib"), 3), (("run", "spin", "fib", "<torn>"), 1), (("<module>", "listen"), 4)]
-        self.assertEqual(part_truth.depths(stacks), ({2: 3}, {1: 1}))
+        self.assertEqual(part_truth.depths(stacks)[:2], ({2: 3}, {1: 1}))
+
+    def recursion_verdict(self, *names):
+        return part_truth.recursion_fault(names)
+
+    def test_a_torn_stack_of_the_recursion_may_have_lost_its_root(self):
+        self.assertEqual(self.recursion_verdict("<torn>"), "torn")
+        self.assertEqual(self.recursion_verdict("_bootstrap", "<torn>"), "torn")
+
+    def test_a_recursion_without_its_root_is_impossible(self):
+        self.assertEqual(self.recursion_verdict("fib", "fib"), "impossible")
+        self.assertEqual(self.recursion_verdict("fib", "<torn>"), "impossible")
+        self.assertEqual(self.recursion_verdict("_bootstrap", "run"), "impossible")
+        self.assertEqual(self.recursion_verdict("<module>", "fib"), "impossible")
+        self.assertEqual(self.recursion_verdict(), "impossible")
+
+    def test_a_frame_that_the_recursion_does_not_call_is_impossible(self):
+        self.assertEqual(self.recursion_verdict("run", "spin", "fib", "run", "fib"), "impossible")
+
+    def test_an_unreadable_stack_of_the_recursion_is_marked(self):
+        self.assertEqual(self.recursion_verdict("<unreadable>"), "marked")
+        self.assertEqual(self.recursion_verdict("<unreadable>", "fib"), "marked")
+
+    def test_the_main_thread_beside_the_recursion_listens(self):
+        self.assertEqual(self.recursion_verdict("<module>", "listen"), "listening")
+        self.assertEqual(self.recursion_verdict("<module>", "<torn>"), "listening")
+
+    def test_shares_of_the_recursion_are_of_all_its_stacks(self):
+        root = ("_bootstrap", "run", "spin")
+        row = part_truth.depth_row([((*root, "fib"), 5), ((*root, "<torn>"), 2), (("<torn>",), 1), (("fib",), 1),
+                                    (("<unreadable>",), 1), (("<module>", "listen"), 90)])
+        self.assertEqual((row["stacks"], row["torn_share"], row["impossible_share"], row["marked_share"]),
+                         (10, 0.3, 0.1, 0.1))
+        self.assertEqual((row["depths"], row["torn_depths"]), ({1: 5}, {0: 3}))
 
     def test_what_is_not_seen_while_another_is_was_dropped(self):
         self.assertEqual(part_truth.dropped(75, 100), 0.25)
@@ -161,13 +245,38 @@ class Bars(unittest.TestCase):
         self.assertEqual((bar.value, bar.bar, bar.met), ("9.50x (9.00x..10.00x)", ">= 8.00x", True))
 
     def test_what_was_not_measured_is_neither_met_nor_missed(self):
-        bar = self.find("recursion, <torn> leaves: sampler none", "1 case")
+        bar = self.find("recursion, <torn> leaves, of all its stacks: sampler none", "1 case")
         self.assertEqual((bar.value, bar.met), (bars.MISSING, None))
 
     def test_too_few_samples_prove_no_zero(self):
         row = {"part": "chains", "version": "3.12", "tool": "sampler ptrace", "round": 0, "stacks": 10, "impossible": 0}
         met = [bar.met for bar in bars.impossible(bars.Rows([row])) if "ptrace" in bar.measure]
         self.assertEqual(met, [None])
+
+    def test_a_way_to_hold_that_was_left_out_is_the_default(self):
+        row = {"part": "chains", "version": "3.12", "round": 0, "stacks": 100000, "impossible": 0}
+        found = bars.impossible(bars.Rows([{**row, "tool": tool} for tool in ("sampler", "sampler preempt")]))
+        self.assertEqual([(bar.measure.rpartition(": ")[2], bar.met) for bar in found],
+                         [("sampler", True), ("sampler preempt", True)])
+
+    def test_the_default_way_to_hold_is_read_from_the_help(self):
+        text = "      --hold HOW            keep a running thread still by: ptrace, preempt or none (default ptrace)\n"
+        self.assertEqual(profilers.default_hold(text), "ptrace")
+        self.assertIsNone(profilers.default_hold("--hold HOW\n"))
+
+    def test_late_stops_are_told_beside_the_delivery(self):
+        row = {"part": "delivery", "version": "3.12", "hz": 1000, "tool": "sampler", "round": 0, "delivered": 0.995,
+               "asked": 1000, "late_stops": 20}
+        found = next(bars.delivery(bars.Rows([row])))
+        self.assertEqual((found.case, found.value, found.met),
+                         ("3.12, stops that came late: 2.00 % of those asked", "99.50 %", True))
+
+    def test_the_noise_is_that_of_most_quiet_windows(self):
+        cell = {"version": "3.12", "threads": 1, "hz": 100}
+        found = [{"part": "pause", "tool": "austin", **cell, "quiet_difference": share} for share in (1e-4, -2e-4, 3e-4, 0.5)]
+        self.assertAlmostEqual(bars.quiet_noise(bars.Rows(found[:3]), cell), 0.04)
+        self.assertAlmostEqual(bars.quiet_noise(bars.Rows(found), cell), 0.05)
+        self.assertIsNone(bars.quiet_noise(bars.Rows([]), cell))
 
     def test_the_page_names_failures(self):
         facts = {"cpu": "x", "cores": 2, "virtual": False, "memory_gib": 4, "kernel": "6", "system": "y", "root": True}

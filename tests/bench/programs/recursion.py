@@ -11,12 +11,15 @@ def fib(n):
 
 
 def spin():
+    started.set()
     while True:
         fib(20)
 
 
+started = threading.Event()
 thread = threading.Thread(target=spin)
 thread.daemon = True
 thread.start()
+started.wait()
 bench_target.ready()
 bench_target.listen()
