@@ -234,6 +234,9 @@ enum class Presence : std::uint8_t { required, optional, forbidden };
 [[nodiscard]] Presence with_runtime(const LayoutTraits& traits) {
   return required_if(traits.gil != GilKind::current_thread && traits.gil != GilKind::static_variables);
 }
+[[nodiscard]] Presence maybe_with_runtime(const LayoutTraits& traits) {
+  return with_runtime(traits) == Presence::required ? Presence::optional : Presence::forbidden;
+}
 
 struct FieldKey {
   std::string_view name;
@@ -310,7 +313,7 @@ template <auto Group, auto Member>
 
 template <auto Group>
 [[nodiscard]] constexpr FieldKey size(std::string_view name, Presence (*presence)(const LayoutTraits&)) {
-  return number<Group, &GroupOf<Group>::size>(name, presence, 1, largest_struct);
+  return number<Group, &GroupOf<Group>::size>(name, presence, 1, largest_offset<Group>());
 }
 
 template <auto Member>
@@ -319,6 +322,7 @@ template <auto Member>
 }
 
 constexpr std::array field_keys{
+    size<&Layout::runtime>("runtime.size", maybe_with_runtime),
     offset<&Layout::runtime, &RuntimeLayout::interpreters_head>("runtime.interpreters_head", with_runtime),
     offset<&Layout::runtime, &RuntimeLayout::gil>("runtime.gil", with_gil_in_runtime),
     offset<&Layout::runtime, &RuntimeLayout::finalizing>("runtime.finalizing", with_runtime),

@@ -200,6 +200,13 @@ class LayoutDirectory(Case):
         run = harness.run_sampler(self, "-p", pid, "-s", "0.2", "--layout-dir", self.directory, expect=None)
         self.assertNotEqual(run.status, harness.OK, str(run))
 
+    def test_a_release_whose_runtime_has_another_size_is_refused(self):
+        version = pythons.ask(self.interpreter.executable).version
+        self.write("own.layout", self.text_of(version).replace("runtime.finalizing",
+                                                               "runtime.size 4321\nruntime.finalizing"))
+        self.assert_not_attached(harness.UNSUPPORTED, self.idle().pid, ["--layout-dir", self.directory],
+                                 words=["Python " + version, "4321", "README.md", "--layout-dir"])
+
     def test_a_new_version_can_be_added(self):
         python, _ = strangers.start_unknown_python(self)
         self.write("new.layout", self.text_of("3.12").replace("3.12", strangers.UNKNOWN_VERSION))

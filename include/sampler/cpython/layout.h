@@ -77,6 +77,7 @@ struct LayoutTraits {
 };
 
 struct RuntimeLayout {
+  std::uint32_t size = 0;  ///< sizeof(_PyRuntimeState), where releases of the version differ in it; else 0
   Field<RemoteAddress> interpreters_head;  ///< in _PyRuntime; before that, the symbol interp_head
   Field<RemoteAddress> gil;                ///< the struct itself, not a pointer to it
   Field<RemoteAddress> finalizing;         ///< the thread that ends the runtime; null before

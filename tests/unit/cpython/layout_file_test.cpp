@@ -195,6 +195,16 @@ TEST_CASE("only where there is no GIL a thread state says that it may run Python
         "x.layout:32: the traits leave no room for the key 'thread.attachment'");
 }
 
+TEST_CASE("the size of the runtime is told where there is a runtime, and bounds its fields", "[cpython]") {
+  const auto source = parse_layout(
+      "x.layout", replaced(table_text(), "runtime.finalizing", "runtime.size 1520\nruntime.finalizing"));
+  CHECK(source.layout.runtime.size == 1520);
+  CHECK(mistake_in_table("runtime.finalizing 24", "runtime.finalizing 24\nruntime.size 31") ==
+        "x.layout:13: 'runtime.finalizing' takes 8 bytes at 24, outside its struct of 31 bytes");
+  CHECK(mistake_in(simple_text() + "runtime.size 1520\n") ==
+        "x.layout:32: the traits leave no room for the key 'runtime.size'");
+}
+
 TEST_CASE("a cframe is there for the chain of frames or for the thread that runs a state", "[cpython]") {
   const auto text = simple_text_with("trait.state_thread named", "trait.state_thread by_cframe");
   CHECK_THAT(mistake_in(text), Contains("the key 'thread.cframe' is missing"));
