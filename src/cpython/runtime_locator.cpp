@@ -401,6 +401,11 @@ Result<PythonRuntime, Error> locate_runtime(const Process& process, RemoteMemory
   }
 }
 
+bool has_python_program(const Process& process) {
+  const auto exe = read_link(process.proc_path("exe"));
+  return exe && is_python_name(*exe);
+}
+
 bool is_finalizing(RemoteMemory& memory, const PythonRuntime& runtime) {
   if (runtime.finalizing.is_null()) return false;
   const auto thread = read_as<RemoteAddress>(memory, runtime.finalizing);

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <ctime>
 
 #include "process/proc_files.h"
 #include "process/root_directory.h"
@@ -95,6 +96,15 @@ bool Process::is_alive() const {
   }
   const auto stat = read_stat(std::to_string(number(pid_)));
   return stat && stat->start_time == start_time_ && stat->state != 'Z' && stat->state != 'X';
+}
+
+std::chrono::milliseconds Process::age() const {
+  using namespace std::chrono;
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  const auto ticks = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  const auto since_boot = duration_cast<milliseconds>(seconds{now.tv_sec} + nanoseconds{now.tv_nsec});
+  return since_boot - milliseconds{start_time_ * 1000 / ticks};
 }
 
 std::string Process::proc_path(std::string_view entry) const {

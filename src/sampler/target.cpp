@@ -19,6 +19,10 @@ using namespace std::chrono_literals;
 /// How long a process that has become another program may take until that is an initialised Python.
 constexpr auto longest_search = 500ms;
 
+/// How long a process may be something else before it becomes a Python: a launcher that has not exec'ed yet,
+/// a program whose libraries the loader is just mapping.
+constexpr auto longest_start = 500ms;
+
 /// How long a thread runs after a late stop before the next tick. It may share our CPU, and then every stop
 /// is late: asked for again at once, it would stop before it has executed a single instruction.
 constexpr auto rest = 100us;
@@ -82,6 +86,13 @@ Error not_ready(const Process& process, RemoteMemory& memory, const PythonRuntim
                "it is starting, or a program that only may run Python; try again in a moment"};
 }
 
+/// Whether what was wrong with a process may be over in a moment, because its program has just been started.
+/// One called like a Python may have been so by a process of any age.
+bool may_become_python(const Process& process, const Error& error) {
+  if (error.kind() == ErrorKind::not_python && has_python_program(process)) return true;
+  return error.kind() != ErrorKind::usage && process.age() < longest_start;
+}
+
 /// Why threads of this Python cannot be held so.
 std::optional<Error> refused_hold(const PythonRuntime& runtime, Hold hold) {
   if (hold != Hold::preempt || runtime.layout->traits.gil != GilKind::none) return std::nullopt;
@@ -105,25 +116,17 @@ Target::Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& cat
 
 void Target::require_interpreter() {
   const auto deadline = Clock::now() + 1s;
-  for (;;) {
-    if (!runtime_) {
-      auto located = locate_runtime(process_, *memory_, catalog_);
-      if (!located && !process_.is_alive()) throw ended(process_);
-      if (!located) throw with_children(located.error(), process_);
-      runtime_ = *located;
-      if (const auto refusal = refused_hold(*runtime_, options_.hold)) throw Error{*refusal};
-    }
-    if (is_initialised(*memory_, *runtime_)) {
-      was_python_ = true;
-      search_end_ = Clock::now() + longest_search;
-      return;
-    }
+  while (!search()) {
     if (!process_.is_alive()) throw ended(process_);
-    if (Clock::now() > deadline) break;
+    const bool may_come = runtime_ || may_become_python(process_, *last_error_);
+    if (!may_come || Clock::now() > deadline) {
+      throw with_children(runtime_ ? not_ready(process_, *memory_, *runtime_) : *last_error_, process_);
+    }
     const timespec pause{0, 1'000'000};
     ::nanosleep(&pause, nullptr);
   }
-  throw with_children(not_ready(process_, *memory_, *runtime_), process_);
+  was_python_ = true;
+  search_end_ = Clock::now() + longest_search;
 }
 
 std::optional<PythonVersion> Target::version() const {

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import unittest
 
@@ -196,6 +197,27 @@ class Moved(unittest.TestCase):
             names = list(stack.names)
             if not harness.is_marked(stack):
                 self.assertTrue(any(names == chain[:len(names)] for chain in chains), repr(stack))
+
+
+class Starting(unittest.TestCase):
+    def test_a_python_that_has_just_been_executed_is_sampled(self):
+        """Its library is not mapped yet."""
+        for interpreter in filter(harness.python_library, harness.interpreters()):
+            for _ in range(5):
+                with self.subTest(interpreter=interpreter):
+                    target = subprocess.Popen([interpreter.executable, "-c", "import time; time.sleep(100)"])
+                    self.addCleanup(harness.end, target)
+                    run = harness.run_sampler(self, "-p", target.pid, "-s", "0.3")
+                    self.assertGreater(run.total, 0, str(run))
+
+    def test_a_program_that_becomes_a_python_is_sampled(self):
+        words = ["sh", "-c", "read line; exec python3 -c 'import time; time.sleep(100)'"]
+        target = subprocess.Popen(words, stdin=subprocess.PIPE)
+        self.addCleanup(harness.end, target)
+        sampler = harness.Sampler(self, "-p", target.pid, "-s", "0.3")
+        target.stdin.write(b"\n")
+        target.stdin.close()
+        self.assertEqual(sampler.wait().status, harness.OK)
 
 
 class Ending(unittest.TestCase):
