@@ -59,6 +59,12 @@ class Refusals(Case):
         self.assert_not_attached(harness.NOT_PYTHON, other.pid, words=[other.pid, "sleep"])
         self.assert_not_attached(harness.NOT_PYTHON, other.pid, arguments=["--dump"], words=[other.pid, "sleep"])
 
+    def test_a_program_whose_name_would_steer_the_terminal(self):
+        path = os.path.join(harness.scratch(self), "a\x1b[31mEVIL\nX")
+        shutil.copy("/bin/sleep", path)
+        other = self.start(path, "100")
+        self.assert_not_attached(harness.NOT_PYTHON, other.pid, words=["(a?[31mEVIL?X)"])
+
     def test_a_shell_names_its_python_child(self):
         shell, child = strangers.start_launcher(self, self.interpreter)
         self.assert_not_attached(harness.NOT_PYTHON, shell.pid, words=[shell.pid, child])
