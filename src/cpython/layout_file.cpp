@@ -18,7 +18,8 @@
 namespace sampler {
 namespace {
 
-/// The runtime and interpreter states are large; everything else is read whole and stays below this.
+/// The runtime and interpreter states are large; everything else stays below this, frames and code objects
+/// far below (most_struct_bytes).
 constexpr std::uint32_t largest_struct = 64 * 1024;
 constexpr std::uint32_t largest_state = 16 * 1024 * 1024;
 /// The kind of a string is 3 bits wide, in a word of 32.
@@ -270,8 +271,9 @@ using GroupOf = std::remove_cvref_t<decltype(std::declval<Layout&>().*Group)>;
 template <auto Group>
 [[nodiscard]] constexpr std::uint32_t largest_offset() {
   using T = GroupOf<Group>;
-  return std::is_same_v<T, RuntimeLayout> || std::is_same_v<T, InterpreterLayout> ? largest_state
-                                                                                  : largest_struct;
+  if (std::is_same_v<T, RuntimeLayout> || std::is_same_v<T, InterpreterLayout>) return largest_state;
+  if (std::is_same_v<T, FrameLayout> || std::is_same_v<T, CodeLayout>) return most_struct_bytes;
+  return largest_struct;
 }
 
 template <auto Group>

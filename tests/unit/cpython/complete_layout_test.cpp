@@ -106,6 +106,9 @@ TEST_CASE("a size of nothing and an absurd one are damage", "[cpython]") {
   CHECK(parts.mistake_with("thread_state.size", 65537) ==
         "its word 'thread_state.size' is 65537, not from 1 to 65536");
   CHECK_THAT(parts.mistake_with("code_object.size", 0), Contains("'code_object.size' is 0"));
+  CHECK(parts.mistake_with("code_object.size", 512) == none);
+  CHECK(parts.mistake_with("code_object.size", 513) ==
+        "its word 'code_object.size' is 513, not from 1 to 512");
 }
 
 TEST_CASE("an offset too large for any struct is damage", "[cpython]") {

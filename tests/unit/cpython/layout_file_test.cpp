@@ -80,8 +80,13 @@ TEST_CASE("an offset outside its struct is refused, the field's width counted", 
 }
 
 TEST_CASE("an absurd number is refused", "[cpython]") {
-  CHECK(mistake_in(simple_text_with("code.size 128", "code.size 65537")) ==
-        "x.layout:24: 'code.size' must be a number from 1 to 65536, not '65537'");
+  CHECK(mistake_in(simple_text_with("code.size 128", "code.size 513")) ==
+        "x.layout:24: 'code.size' must be a number from 1 to 512, not '513'");
+  CHECK(mistake_in(simple_text_with("frame.size 124", "frame.size 513")) ==
+        "x.layout:20: 'frame.size' must be a number from 1 to 512, not '513'");
+  CHECK(parse_layout("x.layout", simple_text_with("code.size 128", "code.size 512")).layout.code.size == 512);
+  CHECK(mistake_in(simple_text_with("thread.size\t152", "thread.size 65537")) ==
+        "x.layout:15: 'thread.size' must be a number from 1 to 65536, not '65537'");
   CHECK_THAT(mistake_in(simple_text_with("code.size 128", "code.size 0")), Contains("x.layout:24: "));
   CHECK_THAT(mistake_in(simple_text_with("bytes.data 36", "bytes.data 99999999999999999999")),
              Contains("x.layout:31: "));
@@ -182,8 +187,8 @@ TEST_CASE("a field that the traits leave no room for cannot be told by the targe
 
 TEST_CASE("what the file itself has of a struct is bounded by its own numbers only", "[cpython]") {
   // How large a code object is, the target tells; how large a frame is, the file does.
-  CHECK(parse_layout("x.layout", replaced(table_text(), "code.bytecode 200", "code.bytecode 65536"))
-            .layout.code.bytecode.offset == 65536);
+  CHECK(parse_layout("x.layout", replaced(table_text(), "code.bytecode 200", "code.bytecode 512"))
+            .layout.code.bytecode.offset == 512);
   CHECK(mistake_in_table("frame.instruction 56", "frame.instruction 81") ==
         "x.layout:26: 'frame.instruction' takes 8 bytes at 81, outside its struct of 88 bytes");
 }
