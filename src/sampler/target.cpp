@@ -93,6 +93,19 @@ bool may_become_python(const Process& process, const Error& error) {
   return error.kind() != ErrorKind::usage && process.age() < longest_start;
 }
 
+/// Why nobody can tell which kernel thread a thread state belongs to; nothing where it can be told.
+std::optional<Error> refused_threads(const Process& process, const PythonRuntime& runtime) {
+  if (runtime.tid_offset || runtime.layout->thread.native_thread_id.exists()) return std::nullopt;
+  return Error{
+      ErrorKind::unsupported_python,
+      fmt::format(
+          "process {} has Python {}, and neither that nor its C library tells the numbers of its threads",
+          number(process.pid()), to_string(runtime.layout->version)),
+      "Pythons before 3.11 are read with glibc only, whose symbol _thread_db_pthread_tid must not be "
+      "stripped: "
+      "run the program with that, or with a Python from 3.11 on"};
+}
+
 /// Why threads of this Python cannot be held so.
 std::optional<Error> refused_hold(const PythonRuntime& runtime, Hold hold) {
   if (hold != Hold::preempt || runtime.layout->traits.gil != GilKind::none) return std::nullopt;
@@ -156,11 +169,14 @@ bool Target::search() {
     }
     runtime_ = *located;
   }
-  return is_initialised(*memory_, *runtime_);
+  if (!is_initialised(*memory_, *runtime_)) return false;
+  runtime_->tid_offset = find_tid_offset(process_);
+  last_error_ = refused_threads(process_, *runtime_);
+  if (last_error_) runtime_.reset();
+  return !last_error_;
 }
 
 void Target::begin(Clock::time_point now) {
-  runtime_->tid_offset = find_tid_offset(process_);
   const auto status = read_file(process_.proc_path("status"));
   const auto numbers = status ? parse_namespace_numbers(*status) : std::nullopt;
   runtime_->main_thread = Tid{numbers ? number(numbers->inner) : number(process_.pid())};

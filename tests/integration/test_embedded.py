@@ -172,6 +172,16 @@ class Refused(unittest.TestCase):
         target = standing.start(self, server, "1")
         self.assert_refused(target.pid, harness.UNSUPPORTED, "stripped")
 
+    def test_an_older_one_whose_threads_nobody_can_number(self):
+        """As with musl, which publishes nothing."""
+        older = [interpreter for interpreter in harness.interpreters() if (3, 8) <= interpreter.version < (3, 11)]
+        self.assertTrue(older, "no Python of 3.8 to 3.10, such as pyenv's")
+        server = programs.static_embedder(self, older[0], "server")
+        programs.run_tool("strip", "--strip-symbol=_thread_db_pthread_tid", server)
+        home = os.path.dirname(os.path.dirname(older[0].executable))
+        target = standing.start(self, server, env={"PYTHONHOME": home})
+        self.assert_refused(target.pid, harness.UNSUPPORTED, "Python 3.", "numbers of its threads", "glibc")
+
     def test_a_program_that_has_not_initialised_python_yet(self):
         server = programs.embedder(self, "server", "-no-pie", *programs.static_library())
         target = programs.start_ready(self, server, "--before")
