@@ -470,6 +470,42 @@ void check_bounds(const LayoutText& text, const FieldKey& key, Layout& layout) {
                        [&](const FieldKey& key) { return key.name == name; });
 }
 
+/// Where a word of the target's table says that a field is.
+struct Place {
+  std::string_view word;
+  std::uint64_t begin = 0, width = 0;
+
+  [[nodiscard]] std::string_view owner() const { return word.substr(0, word.find('.')); }
+  [[nodiscard]] bool overlaps(const Place& other) const {
+    return owner() == other.owner() && begin < other.begin + other.width && other.begin < begin + width;
+  }
+};
+
+/// Why these places cannot all be true; nothing where they can. The compiler aligns every field to its width.
+[[nodiscard]] std::optional<std::string> contradiction(const std::vector<Place>& places) {
+  for (const Place& place : places) {
+    if (place.begin % place.width != 0) {
+      return fmt::format("its word '{}' is {}, not a multiple of {}", place.word, place.begin, place.width);
+    }
+    for (const Place& other : places) {
+      if (&other != &place && place.overlaps(other)) {
+        return fmt::format("its words '{}' and '{}' overlap", place.word, other.word);
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+/// Why the characters of a string cannot be where the layout says; nothing where they can.
+[[nodiscard]] std::optional<std::string> misplaced_text(const UnicodeLayout& unicode) {
+  if (!unicode.ascii_data.exists()) return std::nullopt;
+  const auto head = std::max(unicode.length.offset + width_of(unicode.length),
+                             unicode.state.offset + width_of(unicode.state));
+  if (unicode.ascii_data.offset >= head) return std::nullopt;
+  return fmt::format("the characters of a string are at {}, in its head of {} bytes",
+                     unicode.ascii_data.offset, head);
+}
+
 }  // namespace
 
 PythonVersion version_of_layout(std::string_view name, std::string_view text) {
@@ -491,6 +527,7 @@ LayoutSource parse_layout(std::string_view name, std::string_view text) {
 
 Result<Layout, std::string> complete_layout(const LayoutSource& source, const DebugOffsets& table) {
   Layout layout = source.layout;
+  std::vector<Place> places;
   for (const auto& field : source.table_fields) {
     const FieldKey& key = field_key(field.key);
     const auto value = table.find(field.word);
@@ -506,7 +543,10 @@ Result<Layout, std::string> complete_layout(const LayoutSource& source, const De
           fmt::format("its word '{}' is {}, outside a struct of {} bytes", field.word, *value, *whole)};
     }
     key.slot(layout) = static_cast<std::uint32_t>(*value);
+    if (width != 0) places.push_back({field.word, *value, width});
   }
+  if (auto why = contradiction(places)) return Failure{std::move(*why)};
+  if (auto why = misplaced_text(layout.unicode)) return Failure{std::move(*why)};
   for (const FieldKey& key : field_keys) {
     if (auto why = misfit(key, layout)) return Failure{std::move(*why)};
   }
