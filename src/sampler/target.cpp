@@ -82,8 +82,8 @@ Error not_ready(const Process& process, RemoteMemory& memory, const PythonRuntim
     return Error{ErrorKind::not_python, text + "which is ending and runs no more of the program",
                  "nothing is left to sample; if it does not end, gdb -p shows where it hangs"};
   }
-  return Error{ErrorKind::not_python, text + "which has not been initialised",
-               "it is starting, or a program that only may run Python; try again in a moment"};
+  return Error{ErrorKind::not_python, text + "which has not been initialised, or has ended",
+               "a program that starts, or only may run Python, can be tried again in a moment"};
 }
 
 /// Whether what was wrong with a process may be over in a moment, because its program has just been started.
