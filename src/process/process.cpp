@@ -1,6 +1,5 @@
 #include "sampler/process/process.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/syscall.h>
@@ -117,11 +116,11 @@ std::vector<FileMapping> Process::file_mappings() const {
 }
 
 Result<OpenedMapping, int> Process::open_mapping(const FileMapping& mapping) const {
-  // map_files is the file itself, whatever its name leads to now; it needs CAP_SYS_ADMIN or
-  // CAP_CHECKPOINT_RESTORE.
+  // map_files is the file itself, whatever its name leads to now (and whatever its inode: an overlay's may be
+  // another than the mapping's); it needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
   auto exact =
-      open_file(proc_path(fmt::format("map_files/{:x}-{:x}", mapping.start.value, mapping.end.value)),
-                O_RDONLY | O_NONBLOCK);
+      open_below(proc_path(fmt::format("map_files/{:x}-{:x}", mapping.start.value, mapping.end.value)), {},
+                 std::nullopt);
   if (exact) return OpenedMapping{std::move(*exact), false};
   const auto root = proc_path("root");
   const auto root_link = read_link(root);
