@@ -522,6 +522,10 @@ LayoutSource parse_layout(std::string_view name, std::string_view text) {
   source.layout.traits = parse_traits(lines);
   for (const FieldKey& key : field_keys) parse_field(lines, key, source);
   for (const FieldKey& key : field_keys) check_bounds(lines, key, source.layout);
+  // Where the copies are is of no use without where the first of them is.
+  if (find_entry(lines, "code.thread_bytecode") != nullptr) {
+    static_cast<void>(required_entry(lines, "code.thread_bytecode_entries"));
+  }
   return source;
 }
 

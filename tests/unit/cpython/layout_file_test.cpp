@@ -210,6 +210,14 @@ TEST_CASE("the size of the runtime is told where there is a runtime, and bounds 
         "x.layout:32: the traits leave no room for the key 'runtime.size'");
 }
 
+TEST_CASE("the copies of the bytecode are told with where the first of them is", "[cpython]") {
+  const std::string copies{"code.unit_count 32\ncode.thread_bytecode 208\n"};
+  CHECK_THAT(mistake_in_table("code.unit_count 32\n", copies),
+             Contains("the key 'code.thread_bytecode_entries' is missing"));
+  CHECK(mistake_in_table("code.unit_count 32\n", copies + "code.thread_bytecode_entries 8\n") ==
+        "no mistake found");
+}
+
 TEST_CASE("a cframe is there for the chain of frames or for the thread that runs a state", "[cpython]") {
   const auto text = simple_text_with("trait.state_thread named", "trait.state_thread by_cframe");
   CHECK_THAT(mistake_in(text), Contains("the key 'thread.cframe' is missing"));
