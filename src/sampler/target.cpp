@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ctime>
 #include <random>
+#include <span>
 
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
@@ -38,8 +39,12 @@ Error with_children(const Error& error, const Process& process) {
   if (error.kind() != ErrorKind::not_python) return error;
   const auto children = python_descendants(process.pid());
   if (children.empty()) return error;
+  constexpr std::size_t most = 10;
   std::string numbers;
-  for (const auto child : children) numbers += fmt::format(" {}", number(child));
+  for (const auto child : std::span{children}.first(std::min(most, children.size()))) {
+    numbers += fmt::format(" {}", number(child));
+  }
+  if (children.size() > most) numbers += fmt::format(" and {} more", children.size() - most);
   return Error{error.kind(), error.what(),
                fmt::format("it has started Python processes:{}; try: sampler -p {}", numbers,
                            number(children.front()))};
