@@ -68,7 +68,7 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "sampler: {}\n", error_line(error));
     return failure_status(arguments, error.kind());
   } catch (const std::exception& error) {
-    fmt::print(stderr, "sampler: internal error: {}; please report it\n", error.what());
+    fmt::print(stderr, "sampler: internal error: {}; please report it\n", printable(error.what()));
     return failure_status(arguments, ErrorKind::internal);
   }
 }

@@ -48,6 +48,8 @@ INTERPRETER_TRAMPOLINES = {
     "trait.executable_tag_mask": "VALUE(3)",
 }
 
+# Where releases of one version differ in it: the size tells a build that the layout is not for.
+RUNTIME_SIZE = {"runtime.size": "SIZE(_PyRuntimeState)"}
 RUNTIME = {"runtime.interpreters_head": "AT(_PyRuntimeState, interpreters.head)"}
 FINALIZING_37 = {"runtime.finalizing": "AT(_PyRuntimeState, finalizing)"}
 FINALIZING_39 = {"runtime.finalizing": "AT(_PyRuntimeState, _finalizing)"}
@@ -267,8 +269,9 @@ VERSIONS = {
                          "named", FRAME_OBJECT_27, CODE_LNOTAB, STRING_BYTES),
     "3.6": frame_objects(PUBLIC_HEADERS, False, "lnotab_signed", "byte_offset", "unicode", "static_variables",
                          "named", FRAME_OBJECT_36, CODE_LNOTAB, *MODERN_STRINGS),
+    # 3.7.4 aligned PyGC_Head like a long double, which moved the GIL.
     "3.7": frame_objects(INTERNAL_37, True, "lnotab_signed", "byte_offset", "unicode", "in_runtime", "named",
-                         FRAME_OBJECT_36, CODE_LNOTAB, *(MODERN_STRINGS + RUNTIME_37)),
+                         FRAME_OBJECT_36, CODE_LNOTAB, RUNTIME_SIZE, *(MODERN_STRINGS + RUNTIME_37)),
     "3.8": frame_objects(INTERNAL_38, True, "lnotab_signed", "byte_offset", "unicode", "in_runtime", "untold",
                          FRAME_OBJECT_36, CODE_LNOTAB, *(MODERN_STRINGS + RUNTIME_37)),
     "3.9": frame_objects(INTERNAL_39, True, "lnotab_signed", "byte_offset", "unicode", "in_runtime", "untold",

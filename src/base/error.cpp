@@ -1,5 +1,6 @@
 #include "sampler/base/error.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace sampler {
@@ -8,7 +9,14 @@ Error::Error(ErrorKind kind, const std::string& what, std::string hint)
     : std::runtime_error{what}, kind_{kind}, hint_{std::move(hint)} {}
 
 std::string error_line(const Error& error) {
-  return error.hint().empty() ? error.what() : std::string{error.what()} + "; " + error.hint();
+  return printable(error.hint().empty() ? error.what() : std::string{error.what()} + "; " + error.hint());
+}
+
+std::string printable(std::string_view text) {
+  std::string line{text};
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return (c >= 0 && c < ' ') || c == '\x7f'; }, '?');
+  return line;
 }
 
 std::string errno_text(int code) {

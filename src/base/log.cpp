@@ -82,7 +82,8 @@ void silence_logging() {
 }
 
 void log(LogLayer layer, LogLevel level, std::string_view text) {
-  loggers()[static_cast<std::size_t>(layer)]->log(spdlog_levels[static_cast<std::size_t>(level)], text);
+  loggers()[static_cast<std::size_t>(layer)]->log(spdlog_levels[static_cast<std::size_t>(level)],
+                                                  printable(text));
 }
 
 }  // namespace sampler

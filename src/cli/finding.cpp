@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "sampler/base/error.h"
+
 namespace sampler {
 namespace {
 
@@ -20,12 +22,6 @@ std::string_view word_for(Verdict verdict, bool in_colour) noexcept {
       return in_colour ? "\x1b[1;31mFAIL\x1b[0m  " : "FAIL  ";
   }
   return {};
-}
-
-std::string printable(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return (c >= 0 && c < ' ') || c == '\x7f'; }, '?');
-  return text;
 }
 
 /// Indented lines of whole words; a word that is too long for a line has one of its own.

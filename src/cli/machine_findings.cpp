@@ -78,8 +78,9 @@ Finding map_files_finding(const Rights& rights) {
 
 Finding nice_finding(const Rights& rights) {
   if (rights.own.has(Capability::sys_nice))
-    return ok("CAP_SYS_NICE: nice -n -10 sampler... runs before others");
-  return {Verdict::note, "no CAP_SYS_NICE: on a busy machine ticks may be late, and nice cannot help", {}};
+    return ok("CAP_SYS_NICE: sampler runs before others (it gives itself nice -20)");
+  return {Verdict::note, "no CAP_SYS_NICE: on a busy machine ticks may be late",
+          "run as root, or with CAP_SYS_NICE: sampler then gives itself nice -20"};
 }
 
 Finding seccomp_finding(const Rights& rights) {

@@ -2,7 +2,22 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 namespace sampler {
+namespace {
+
+/// Pythons whose layout nobody has sampled with yet.
+constexpr std::array<std::string_view, 1> untested{"3.15t"};
+
+std::string_view note_on(const std::string& version) {
+  const bool is_untested = std::find(untested.begin(), untested.end(), version) != untested.end();
+  return is_untested ? ", from headers, not tested" : "";
+}
+
+}  // namespace
 
 Findings step_findings(std::span<const LocateStep> steps) {
   Findings findings;
@@ -31,7 +46,8 @@ Findings interpreter_findings(const ThreadList& list, std::span<const Pid> child
 std::string pythons_text(const LayoutCatalog& catalog) {
   std::string text{"supported Pythons\n"};
   for (const auto version : catalog.versions()) {
-    text += fmt::format("      {:<7}{}\n", to_string(version), catalog.find(version).origin());
+    const auto name = to_string(version);
+    text += fmt::format("      {:<7}{}{}\n", name, catalog.find(version).origin(), note_on(name));
   }
   return text;
 }

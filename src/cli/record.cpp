@@ -28,7 +28,7 @@ constexpr int not_found = 127;
 constexpr int signal_base = 128;
 
 void print_error(const std::string& text) {
-  fmt::print(stderr, "sampler: {}\n", text);
+  fmt::print(stderr, "sampler: {}\n", printable(text));
 }
 
 /// The progress line of a terminal: written over itself, and wiped away at the end.

@@ -141,6 +141,10 @@ std::string no_stack_text(const RunSummary& summary, Mode mode) {
   if (summary.asked == 0) return "no stack taken: the run ended before its first tick";
   if (summary.failed_total() != 0) return prefix + failed_text(summary);
   if (summary.taken == 0) return prefix + ": all were late; the machine has no CPU to spare";
+  if (summary.samples != 0) {
+    return fmt::format("{}: {} taken, none of which could be read", prefix,
+                       counted(summary.samples, "sample"));
+  }
   return fmt::format("{}: {}", prefix, nothing_seen(mode));
 }
 

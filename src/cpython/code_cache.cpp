@@ -117,7 +117,7 @@ CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
   if (copied_ > most_bytes_per_reading) return nullptr;
 
   const auto& layout = *runtime_.layout;
-  std::array<std::byte, 512> buffer;
+  std::array<std::byte, most_struct_bytes> buffer;
   if (layout.code.size > buffer.size()) return nullptr;
   const auto object = std::span{buffer}.first(layout.code.size);
   if (!memory.read(address, object)) return nullptr;

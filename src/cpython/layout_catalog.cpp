@@ -18,15 +18,16 @@ namespace {
 
 [[nodiscard]] std::vector<std::filesystem::path> layout_files(const std::filesystem::path& directory) {
   std::error_code error;
-  const std::filesystem::directory_iterator entries{directory, error};
+  std::vector<std::filesystem::path> files;
+  // A loop over a range would throw what is no Error of ours.
+  for (std::filesystem::directory_iterator entry{directory, error}, end; !error && entry != end;
+       entry.increment(error)) {
+    const auto extension = entry->path().extension();
+    if (extension == ".layout" || extension == ".schema") files.push_back(entry->path());
+  }
   if (error) {
     throw Error{ErrorKind::usage,
                 fmt::format("cannot list layout directory {}: {}", directory.string(), error.message())};
-  }
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : entries) {
-    const auto extension = entry.path().extension();
-    if (extension == ".layout" || extension == ".schema") files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
   return files;
@@ -37,6 +38,10 @@ namespace {
 }
 
 [[nodiscard]] std::string text_of(const std::filesystem::path& file) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) {  // to open a FIFO would wait for ever
+    throw Error{ErrorKind::usage, fmt::format("layout file {} is no regular file", file.string())};
+  }
   const std::ifstream stream{file, std::ios::binary};
   std::ostringstream text;
   if (stream) text << stream.rdbuf();
@@ -61,13 +66,20 @@ LayoutCatalog::LayoutCatalog() {
 }
 
 void LayoutCatalog::add_directory(const std::filesystem::path& directory) {
+  std::map<PythonVersion, std::string> added;
   for (const auto& file : layout_files(directory)) {
     if (is_schema(file)) {
       Lazy<TableSchema, parse_schema> schema{file.string(), text_of(file), {}};
       schemas_.insert_or_assign(schema.get().name, std::move(schema));
     } else {
       Lazy<LayoutSource, parse_layout> source{file.string(), text_of(file), {}};
-      layouts_.insert_or_assign(source.get().layout.version, std::move(source));
+      const auto version = source.get().layout.version;
+      const auto [first, is_new] = added.emplace(version, file.string());
+      if (!is_new) {
+        throw Error{ErrorKind::usage, fmt::format("{}: {} is for Python {} too", file.string(), first->second,
+                                                  to_string(version))};
+      }
+      layouts_.insert_or_assign(version, std::move(source));
     }
   }
   require_schemas();

@@ -18,7 +18,8 @@
 namespace sampler {
 namespace {
 
-/// The runtime and interpreter states are large; everything else is read whole and stays below this.
+/// The runtime and interpreter states are large; everything else stays below this, frames and code objects
+/// far below (most_struct_bytes).
 constexpr std::uint32_t largest_struct = 64 * 1024;
 constexpr std::uint32_t largest_state = 16 * 1024 * 1024;
 /// The kind of a string is 3 bits wide, in a word of 32.
@@ -234,6 +235,9 @@ enum class Presence : std::uint8_t { required, optional, forbidden };
 [[nodiscard]] Presence with_runtime(const LayoutTraits& traits) {
   return required_if(traits.gil != GilKind::current_thread && traits.gil != GilKind::static_variables);
 }
+[[nodiscard]] Presence maybe_with_runtime(const LayoutTraits& traits) {
+  return with_runtime(traits) == Presence::required ? Presence::optional : Presence::forbidden;
+}
 
 struct FieldKey {
   std::string_view name;
@@ -267,8 +271,9 @@ using GroupOf = std::remove_cvref_t<decltype(std::declval<Layout&>().*Group)>;
 template <auto Group>
 [[nodiscard]] constexpr std::uint32_t largest_offset() {
   using T = GroupOf<Group>;
-  return std::is_same_v<T, RuntimeLayout> || std::is_same_v<T, InterpreterLayout> ? largest_state
-                                                                                  : largest_struct;
+  if (std::is_same_v<T, RuntimeLayout> || std::is_same_v<T, InterpreterLayout>) return largest_state;
+  if (std::is_same_v<T, FrameLayout> || std::is_same_v<T, CodeLayout>) return most_struct_bytes;
+  return largest_struct;
 }
 
 template <auto Group>
@@ -310,7 +315,7 @@ template <auto Group, auto Member>
 
 template <auto Group>
 [[nodiscard]] constexpr FieldKey size(std::string_view name, Presence (*presence)(const LayoutTraits&)) {
-  return number<Group, &GroupOf<Group>::size>(name, presence, 1, largest_struct);
+  return number<Group, &GroupOf<Group>::size>(name, presence, 1, largest_offset<Group>());
 }
 
 template <auto Member>
@@ -319,6 +324,7 @@ template <auto Member>
 }
 
 constexpr std::array field_keys{
+    size<&Layout::runtime>("runtime.size", maybe_with_runtime),
     offset<&Layout::runtime, &RuntimeLayout::interpreters_head>("runtime.interpreters_head", with_runtime),
     offset<&Layout::runtime, &RuntimeLayout::gil>("runtime.gil", with_gil_in_runtime),
     offset<&Layout::runtime, &RuntimeLayout::finalizing>("runtime.finalizing", with_runtime),
@@ -472,6 +478,42 @@ void check_bounds(const LayoutText& text, const FieldKey& key, Layout& layout) {
                        [&](const FieldKey& key) { return key.name == name; });
 }
 
+/// Where a word of the target's table says that a field is.
+struct Place {
+  std::string_view word;
+  std::uint64_t begin = 0, width = 0;
+
+  [[nodiscard]] std::string_view owner() const { return word.substr(0, word.find('.')); }
+  [[nodiscard]] bool overlaps(const Place& other) const {
+    return owner() == other.owner() && begin < other.begin + other.width && other.begin < begin + width;
+  }
+};
+
+/// Why these places cannot all be true; nothing where they can. The compiler aligns every field to its width.
+[[nodiscard]] std::optional<std::string> contradiction(const std::vector<Place>& places) {
+  for (const Place& place : places) {
+    if (place.begin % place.width != 0) {
+      return fmt::format("its word '{}' is {}, not a multiple of {}", place.word, place.begin, place.width);
+    }
+    for (const Place& other : places) {
+      if (&other != &place && place.overlaps(other)) {
+        return fmt::format("its words '{}' and '{}' overlap", place.word, other.word);
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+/// Why the characters of a string cannot be where the layout says; nothing where they can.
+[[nodiscard]] std::optional<std::string> misplaced_text(const UnicodeLayout& unicode) {
+  if (!unicode.ascii_data.exists()) return std::nullopt;
+  const auto head = std::max(unicode.length.offset + width_of(unicode.length),
+                             unicode.state.offset + width_of(unicode.state));
+  if (unicode.ascii_data.offset >= head) return std::nullopt;
+  return fmt::format("the characters of a string are at {}, in its head of {} bytes",
+                     unicode.ascii_data.offset, head);
+}
+
 }  // namespace
 
 PythonVersion version_of_layout(std::string_view name, std::string_view text) {
@@ -488,11 +530,16 @@ LayoutSource parse_layout(std::string_view name, std::string_view text) {
   source.layout.traits = parse_traits(lines);
   for (const FieldKey& key : field_keys) parse_field(lines, key, source);
   for (const FieldKey& key : field_keys) check_bounds(lines, key, source.layout);
+  // Where the copies are is of no use without where the first of them is.
+  if (find_entry(lines, "code.thread_bytecode") != nullptr) {
+    static_cast<void>(required_entry(lines, "code.thread_bytecode_entries"));
+  }
   return source;
 }
 
 Result<Layout, std::string> complete_layout(const LayoutSource& source, const DebugOffsets& table) {
   Layout layout = source.layout;
+  std::vector<Place> places;
   for (const auto& field : source.table_fields) {
     const FieldKey& key = field_key(field.key);
     const auto value = table.find(field.word);
@@ -508,7 +555,10 @@ Result<Layout, std::string> complete_layout(const LayoutSource& source, const De
           fmt::format("its word '{}' is {}, outside a struct of {} bytes", field.word, *value, *whole)};
     }
     key.slot(layout) = static_cast<std::uint32_t>(*value);
+    if (width != 0) places.push_back({field.word, *value, width});
   }
+  if (auto why = contradiction(places)) return Failure{std::move(*why)};
+  if (auto why = misplaced_text(layout.unicode)) return Failure{std::move(*why)};
   for (const FieldKey& key : field_keys) {
     if (auto why = misfit(key, layout)) return Failure{std::move(*why)};
   }

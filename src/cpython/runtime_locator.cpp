@@ -91,15 +91,15 @@ Result<LoadedFile, std::string> load(const Process& process, const FileMapping& 
 class Symbols {
  public:
   Symbols(const LoadedFile& file, std::span<const std::string_view> names)
-      : addresses_{file.elf.symbols(names)}, bias_{file.bias} {}
+      : symbols_{file.elf.symbols(names)}, bias_{file.bias} {}
 
   [[nodiscard]] RemoteAddress operator[](const std::string& name) const {
-    const auto found = addresses_.find(name);
-    return found == addresses_.end() ? RemoteAddress{} : RemoteAddress{found->second + bias_};
+    const auto found = symbols_.find(name);
+    return found == symbols_.end() ? RemoteAddress{} : RemoteAddress{found->second.address + bias_};
   }
 
  private:
-  SymbolAddresses addresses_;
+  ElfSymbols symbols_;
   std::uint64_t bias_;
 };
 
@@ -108,20 +108,40 @@ class Symbols {
 RemoteAddress static_interpreters_head(const LoadedFile& file) {
   constexpr std::array<std::string_view, 2> names{"interp_head", "PyInterpreterState_Head"};
   const auto symbols = file.elf.symbols(names);
-  if (const auto head = symbols.find("interp_head"); head != symbols.end()) return {head->second + file.bias};
+  if (const auto head = symbols.find("interp_head"); head != symbols.end())
+    return {head->second.address + file.bias};
   const auto function = symbols.find("PyInterpreterState_Head");
   if (function == symbols.end()) return {};
-  const auto code = file.elf.bytes_at(function->second, 16);
-  const auto address = code ? loaded_address(*code, function->second) : std::nullopt;
+  const auto code = file.elf.bytes_at(function->second.address, 16);
+  const auto address = code ? loaded_address(*code, function->second.address) : std::nullopt;
   return address ? RemoteAddress{*address + file.bias} : RemoteAddress{};
 }
 
-RemoteAddress runtime_address(const LoadedFile& file) {
+/// Where _PyRuntime is in the file; at 0 where there is none.
+ElfSymbol runtime_symbol(const LoadedFile& file) {
   constexpr std::array<std::string_view, 1> names{"_PyRuntime"};
-  const auto by_symbol = Symbols{file, names}["_PyRuntime"];
-  if (!by_symbol.is_null()) return by_symbol;
+  const auto symbols = file.elf.symbols(names);
+  if (!symbols.empty()) return symbols.begin()->second;
   const auto* section = file.elf.section(".PyRuntime");
-  return section != nullptr ? RemoteAddress{section->address + file.bias} : RemoteAddress{};
+  return section != nullptr ? ElfSymbol{section->address, section->size} : ElfSymbol{};
+}
+
+RemoteAddress runtime_address(const LoadedFile& file) {
+  const auto symbol = runtime_symbol(file);
+  return symbol.address != 0 ? RemoteAddress{symbol.address + file.bias} : RemoteAddress{};
+}
+
+/// Throws where the layout is for other releases of this version.
+void require_size(const Layout& layout, const LoadedFile& file) {
+  const auto size = runtime_symbol(file).size;
+  if (layout.runtime.size == 0 || size == 0 || size == layout.runtime.size) return;
+  throw Error{
+      ErrorKind::unsupported_python,
+      fmt::format("the Python {} in {} is of a release that its layout is not for: its _PyRuntime has "
+                  "{} bytes, not {}",
+                  to_string(layout.version), file.path, size, layout.runtime.size),
+      "README.md lists the supported releases; for another, make a layout from its headers with "
+      "tools/gen_layout.py and give its folder with --layout-dir"};
 }
 
 GilAddresses static_gil(const LoadedFile& file) {
@@ -295,7 +315,7 @@ std::optional<std::uint32_t> tid_offset_in(const LoadedFile& file) {
   constexpr std::uint32_t most = 16384;
   const auto symbols = file.elf.symbols(name);
   if (symbols.empty()) return std::nullopt;
-  const auto bytes = file.elf.bytes_at(symbols.begin()->second, sizeof(std::array<std::uint32_t, 3>));
+  const auto bytes = file.elf.bytes_at(symbols.begin()->second.address, sizeof(std::array<std::uint32_t, 3>));
   if (!bytes) return std::nullopt;
   std::array<std::uint32_t, 3> descriptor{};  // bits, count, offset
   std::memcpy(descriptor.data(), bytes->data(), sizeof descriptor);
@@ -363,6 +383,7 @@ Result<PythonRuntime, Error> locate_runtime(const Process& process, RemoteMemory
   tell(steps, true, fmt::format("it is Python {}, by {}", to_string(version), detected->teller));
   try {
     auto layout = layout_of(catalog, version, file->path, memory, base);
+    require_size(*layout, *file);
     log(LogLayer::cpython, LogLevel::info, fmt::format("Python {} in {}", to_string(version), file->path));
     auto runtime = runtime_in(*file, base, std::move(layout));
     const auto& source = catalog.find(version);
@@ -378,6 +399,11 @@ Result<PythonRuntime, Error> locate_runtime(const Process& process, RemoteMemory
   } catch (const Error& error) {
     return Failure{error};
   }
+}
+
+bool has_python_program(const Process& process) {
+  const auto exe = read_link(process.proc_path("exe"));
+  return exe && is_python_name(*exe);
 }
 
 bool is_finalizing(RemoteMemory& memory, const PythonRuntime& runtime) {

@@ -24,7 +24,7 @@ std::optional<PythonVersion> version_word(const ElfFile& file) {
   constexpr std::array<std::string_view, 1> name{"Py_Version"};
   const auto symbols = file.symbols(name);
   if (symbols.empty()) return std::nullopt;
-  const auto bytes = file.bytes_at(symbols.begin()->second, sizeof(std::uint32_t));
+  const auto bytes = file.bytes_at(symbols.begin()->second.address, sizeof(std::uint32_t));
   if (!bytes) return std::nullopt;
   std::uint32_t word = 0;
   std::memcpy(&word, bytes->data(), sizeof word);

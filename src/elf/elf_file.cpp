@@ -145,7 +145,7 @@ bool ElfFile::is_named(const ElfSection& texts, std::uint64_t offset, std::strin
   return text_at(part(texts, offset, name.size() + 1), 0) == name;
 }
 
-std::optional<std::uint64_t> ElfFile::look_up(const ElfSection& hashes, std::string_view name) const {
+std::optional<ElfSymbol> ElfFile::look_up(const ElfSection& hashes, std::string_view name) const {
   if (hashes.link >= sections_.size() || sections_[hashes.link].link >= sections_.size()) return std::nullopt;
   const auto& symbols = sections_[hashes.link];
   const auto& texts = sections_[symbols.link];
@@ -174,7 +174,9 @@ std::optional<std::uint64_t> ElfFile::look_up(const ElfSection& hashes, std::str
       const auto bytes = part(symbols, index * sizeof(Elf64_Sym), sizeof(Elf64_Sym));
       if (bytes.size() != sizeof(Elf64_Sym)) return std::nullopt;
       const auto symbol = element<Elf64_Sym>(bytes, 0);
-      if (is_defined(symbol) && is_named(texts, symbol.st_name, name)) return symbol.st_value;
+      if (is_defined(symbol) && is_named(texts, symbol.st_name, name)) {
+        return ElfSymbol{symbol.st_value, symbol.st_size};
+      }
     }
     if ((*its_hash & 1U) != 0) return std::nullopt;
   }
@@ -198,7 +200,7 @@ std::map<std::uint64_t, std::string_view> ElfFile::places_of(std::span<const std
 }
 
 void ElfFile::scan(const ElfSection& table, std::span<const std::string_view> names,
-                   SymbolAddresses& found) const {
+                   ElfSymbols& found) const {
   if (table.link >= sections_.size()) return;
   // Numbers are compared, not texts: a symbol's name is one of these places or none that is wanted.
   const auto places = places_of(names, sections_[table.link]);
@@ -211,16 +213,17 @@ void ElfFile::scan(const ElfSection& table, std::span<const std::string_view> na
       const auto symbol = element<Elf64_Sym>(symbols, i);
       if (!is_defined(symbol)) continue;
       const auto place = places.find(symbol.st_name);
-      if (place != places.end()) found.try_emplace(std::string{place->second}, symbol.st_value);
+      if (place != places.end())
+        found.try_emplace(std::string{place->second}, ElfSymbol{symbol.st_value, symbol.st_size});
     }
   }
 }
 
-SymbolAddresses ElfFile::symbols(std::span<const std::string_view> names) const {
-  SymbolAddresses found;
+ElfSymbols ElfFile::symbols(std::span<const std::string_view> names) const {
+  ElfSymbols found;
   if (const auto* hashes = section(".gnu.hash")) {
     for (const auto name : names) {
-      if (const auto address = look_up(*hashes, name)) found.emplace(name, *address);
+      if (const auto symbol = look_up(*hashes, name)) found.emplace(name, *symbol);
     }
   } else if (const auto* exported = section(".dynsym")) {
     scan(*exported, names, found);

@@ -1,6 +1,5 @@
 #include "sampler/process/process.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/syscall.h>
@@ -8,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <ctime>
 
 #include "process/proc_files.h"
 #include "process/root_directory.h"
@@ -97,6 +97,15 @@ bool Process::is_alive() const {
   return stat && stat->start_time == start_time_ && stat->state != 'Z' && stat->state != 'X';
 }
 
+std::chrono::milliseconds Process::age() const {
+  using namespace std::chrono;
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  const auto ticks = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  const auto since_boot = duration_cast<milliseconds>(seconds{now.tv_sec} + nanoseconds{now.tv_nsec});
+  return since_boot - milliseconds{start_time_ * 1000 / ticks};
+}
+
 std::string Process::proc_path(std::string_view entry) const {
   return fmt::format("/proc/{}/{}", number(pid_), entry);
 }
@@ -107,11 +116,11 @@ std::vector<FileMapping> Process::file_mappings() const {
 }
 
 Result<OpenedMapping, int> Process::open_mapping(const FileMapping& mapping) const {
-  // map_files is the file itself, whatever its name leads to now; it needs CAP_SYS_ADMIN or
-  // CAP_CHECKPOINT_RESTORE.
+  // map_files is the file itself, whatever its name leads to now (and whatever its inode: an overlay's may be
+  // another than the mapping's); it needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
   auto exact =
-      open_file(proc_path(fmt::format("map_files/{:x}-{:x}", mapping.start.value, mapping.end.value)),
-                O_RDONLY | O_NONBLOCK);
+      open_below(proc_path(fmt::format("map_files/{:x}-{:x}", mapping.start.value, mapping.end.value)), {},
+                 std::nullopt);
   if (exact) return OpenedMapping{std::move(*exact), false};
   const auto root = proc_path("root");
   const auto root_link = read_link(root);

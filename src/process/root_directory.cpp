@@ -27,7 +27,8 @@ std::string_view path_below_root(std::string_view path, std::string_view root_li
   return path.starts_with(root_link) && below.starts_with('/') ? below : path;
 }
 
-Result<UniqueFd, int> open_below(const std::string& start, std::string_view path, ino_t inode) {
+Result<UniqueFd, int> open_below(const std::string& start, std::string_view path,
+                                 std::optional<ino_t> inode) {
   auto place = open_file(start, O_PATH);
   while (place && path.find_first_not_of('/') != std::string_view::npos) {
     const auto name = take_name(path);
@@ -39,7 +40,7 @@ Result<UniqueFd, int> open_below(const std::string& start, std::string_view path
   if (!place) return place;
   struct stat facts {};
   if (::fstat(place->get(), &facts) != 0) return Failure{errno};
-  if (!S_ISREG(facts.st_mode) || facts.st_ino != inode) return Failure{ENOENT};
+  if (!S_ISREG(facts.st_mode) || facts.st_ino != inode.value_or(facts.st_ino)) return Failure{ENOENT};
   return open_file(fmt::format("/proc/self/fd/{}", place->get()), O_RDONLY);
 }
 

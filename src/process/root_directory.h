@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,10 +16,11 @@ namespace sampler {
 /// way.
 [[nodiscard]] std::string_view path_below_root(std::string_view path, std::string_view root_link);
 
-/// Opens the regular file of this inode that a path leads to from `start`, or `start` itself where there is
-/// no path, for reading. No symbolic link of the path is followed, not in the middle either: the kernel would
-/// follow an absolute one from our root. Nothing else than the file is opened, since to open a device can set
-/// it to work.
-[[nodiscard]] Result<UniqueFd, int> open_below(const std::string& start, std::string_view path, ino_t inode);
+/// Opens the regular file of this inode, or of any where none is given, that a path leads to from `start`, or
+/// `start` itself where there is no path, for reading. No symbolic link of the path is followed, not in the
+/// middle either: the kernel would follow an absolute one from our root. Nothing else than the file is
+/// opened, since to open a device can set it to work.
+[[nodiscard]] Result<UniqueFd, int> open_below(const std::string& start, std::string_view path,
+                                               std::optional<ino_t> inode);
 
 }  // namespace sampler

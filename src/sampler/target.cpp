@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ctime>
 #include <random>
+#include <span>
 
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
@@ -18,6 +19,10 @@ using namespace std::chrono_literals;
 
 /// How long a process that has become another program may take until that is an initialised Python.
 constexpr auto longest_search = 500ms;
+
+/// How long a process may be something else before it becomes a Python: a launcher that has not exec'ed yet,
+/// a program whose libraries the loader is just mapping.
+constexpr auto longest_start = 500ms;
 
 /// How long a thread runs after a late stop before the next tick. It may share our CPU, and then every stop
 /// is late: asked for again at once, it would stop before it has executed a single instruction.
@@ -34,8 +39,12 @@ Error with_children(const Error& error, const Process& process) {
   if (error.kind() != ErrorKind::not_python) return error;
   const auto children = python_descendants(process.pid());
   if (children.empty()) return error;
+  constexpr std::size_t most = 10;
   std::string numbers;
-  for (const auto child : children) numbers += fmt::format(" {}", number(child));
+  for (const auto child : std::span{children}.first(std::min(most, children.size()))) {
+    numbers += fmt::format(" {}", number(child));
+  }
+  if (children.size() > most) numbers += fmt::format(" and {} more", children.size() - most);
   return Error{error.kind(), error.what(),
                fmt::format("it has started Python processes:{}; try: sampler -p {}", numbers,
                            number(children.front()))};
@@ -78,8 +87,28 @@ Error not_ready(const Process& process, RemoteMemory& memory, const PythonRuntim
     return Error{ErrorKind::not_python, text + "which is ending and runs no more of the program",
                  "nothing is left to sample; if it does not end, gdb -p shows where it hangs"};
   }
-  return Error{ErrorKind::not_python, text + "which has not been initialised",
-               "it is starting, or a program that only may run Python; try again in a moment"};
+  return Error{ErrorKind::not_python, text + "which has not been initialised, or has ended",
+               "a program that starts, or only may run Python, can be tried again in a moment"};
+}
+
+/// Whether what was wrong with a process may be over in a moment, because its program has just been started.
+/// One called like a Python may have been so by a process of any age.
+bool may_become_python(const Process& process, const Error& error) {
+  if (error.kind() == ErrorKind::not_python && has_python_program(process)) return true;
+  return error.kind() != ErrorKind::usage && process.age() < longest_start;
+}
+
+/// Why nobody can tell which kernel thread a thread state belongs to; nothing where it can be told.
+std::optional<Error> refused_threads(const Process& process, const PythonRuntime& runtime) {
+  if (runtime.tid_offset || runtime.layout->thread.native_thread_id.exists()) return std::nullopt;
+  return Error{
+      ErrorKind::unsupported_python,
+      fmt::format(
+          "process {} has Python {}, and neither that nor its C library tells the numbers of its threads",
+          number(process.pid()), to_string(runtime.layout->version)),
+      "Pythons before 3.11 are read with glibc only, whose symbol _thread_db_pthread_tid must not be "
+      "stripped: "
+      "run the program with that, or with a Python from 3.11 on"};
 }
 
 /// Why threads of this Python cannot be held so.
@@ -105,25 +134,17 @@ Target::Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& cat
 
 void Target::require_interpreter() {
   const auto deadline = Clock::now() + 1s;
-  for (;;) {
-    if (!runtime_) {
-      auto located = locate_runtime(process_, *memory_, catalog_);
-      if (!located && !process_.is_alive()) throw ended(process_);
-      if (!located) throw with_children(located.error(), process_);
-      runtime_ = *located;
-      if (const auto refusal = refused_hold(*runtime_, options_.hold)) throw Error{*refusal};
-    }
-    if (is_initialised(*memory_, *runtime_)) {
-      was_python_ = true;
-      search_end_ = Clock::now() + longest_search;
-      return;
-    }
+  while (!search()) {
     if (!process_.is_alive()) throw ended(process_);
-    if (Clock::now() > deadline) break;
+    const bool may_come = runtime_ || may_become_python(process_, *last_error_);
+    if (!may_come || Clock::now() > deadline) {
+      throw with_children(runtime_ ? not_ready(process_, *memory_, *runtime_) : *last_error_, process_);
+    }
     const timespec pause{0, 1'000'000};
     ::nanosleep(&pause, nullptr);
   }
-  throw with_children(not_ready(process_, *memory_, *runtime_), process_);
+  was_python_ = true;
+  search_end_ = Clock::now() + longest_search;
 }
 
 std::optional<PythonVersion> Target::version() const {
@@ -153,11 +174,14 @@ bool Target::search() {
     }
     runtime_ = *located;
   }
-  return is_initialised(*memory_, *runtime_);
+  if (!is_initialised(*memory_, *runtime_)) return false;
+  runtime_->tid_offset = find_tid_offset(process_);
+  last_error_ = refused_threads(process_, *runtime_);
+  if (last_error_) runtime_.reset();
+  return !last_error_;
 }
 
 void Target::begin(Clock::time_point now) {
-  runtime_->tid_offset = find_tid_offset(process_);
   const auto status = read_file(process_.proc_path("status"));
   const auto numbers = status ? parse_namespace_numbers(*status) : std::nullopt;
   runtime_->main_thread = Tid{numbers ? number(numbers->inner) : number(process_.pid())};

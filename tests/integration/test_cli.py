@@ -59,6 +59,12 @@ class Refusals(Case):
         self.assert_not_attached(harness.NOT_PYTHON, other.pid, words=[other.pid, "sleep"])
         self.assert_not_attached(harness.NOT_PYTHON, other.pid, arguments=["--dump"], words=[other.pid, "sleep"])
 
+    def test_a_program_whose_name_would_steer_the_terminal(self):
+        path = os.path.join(harness.scratch(self), "a\x1b[31mEVIL\nX")
+        shutil.copy("/bin/sleep", path)
+        other = self.start(path, "100")
+        self.assert_not_attached(harness.NOT_PYTHON, other.pid, words=["(a?[31mEVIL?X)"])
+
     def test_a_shell_names_its_python_child(self):
         shell, child = strangers.start_launcher(self, self.interpreter)
         self.assert_not_attached(harness.NOT_PYTHON, shell.pid, words=[shell.pid, child])
@@ -199,6 +205,13 @@ class LayoutDirectory(Case):
         self.write("own.layout", self.text_of("3.6").replace("3.6", version))
         run = harness.run_sampler(self, "-p", pid, "-s", "0.2", "--layout-dir", self.directory, expect=None)
         self.assertNotEqual(run.status, harness.OK, str(run))
+
+    def test_a_release_whose_runtime_has_another_size_is_refused(self):
+        version = pythons.ask(self.interpreter.executable).version
+        self.write("own.layout", self.text_of(version).replace("runtime.finalizing",
+                                                               "runtime.size 4321\nruntime.finalizing"))
+        self.assert_not_attached(harness.UNSUPPORTED, self.idle().pid, ["--layout-dir", self.directory],
+                                 words=["Python " + version, "4321", "README.md", "--layout-dir"])
 
     def test_a_new_version_can_be_added(self):
         python, _ = strangers.start_unknown_python(self)

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import unittest
 
@@ -171,6 +172,16 @@ class Refused(unittest.TestCase):
         target = standing.start(self, server, "1")
         self.assert_refused(target.pid, harness.UNSUPPORTED, "stripped")
 
+    def test_an_older_one_whose_threads_nobody_can_number(self):
+        """As with musl, which publishes nothing."""
+        older = [interpreter for interpreter in harness.interpreters() if (3, 8) <= interpreter.version < (3, 11)]
+        self.assertTrue(older, "no Python of 3.8 to 3.10, such as pyenv's")
+        server = programs.static_embedder(self, older[0], "server")
+        programs.run_tool("strip", "--strip-symbol=_thread_db_pthread_tid", server)
+        home = os.path.dirname(os.path.dirname(older[0].executable))
+        target = standing.start(self, server, env={"PYTHONHOME": home})
+        self.assert_refused(target.pid, harness.UNSUPPORTED, "Python 3.", "numbers of its threads", "glibc")
+
     def test_a_program_that_has_not_initialised_python_yet(self):
         server = programs.embedder(self, "server", "-no-pie", *programs.static_library())
         target = programs.start_ready(self, server, "--before")
@@ -196,6 +207,27 @@ class Moved(unittest.TestCase):
             names = list(stack.names)
             if not harness.is_marked(stack):
                 self.assertTrue(any(names == chain[:len(names)] for chain in chains), repr(stack))
+
+
+class Starting(unittest.TestCase):
+    def test_a_python_that_has_just_been_executed_is_sampled(self):
+        """Its library is not mapped yet."""
+        for interpreter in filter(harness.python_library, harness.interpreters()):
+            for _ in range(5):
+                with self.subTest(interpreter=interpreter):
+                    target = subprocess.Popen([interpreter.executable, "-c", "import time; time.sleep(100)"])
+                    self.addCleanup(harness.end, target)
+                    run = harness.run_sampler(self, "-p", target.pid, "-s", "0.3")
+                    self.assertGreater(run.total, 0, str(run))
+
+    def test_a_program_that_becomes_a_python_is_sampled(self):
+        words = ["sh", "-c", "read line; exec python3 -c 'import time; time.sleep(100)'"]
+        target = subprocess.Popen(words, stdin=subprocess.PIPE)
+        self.addCleanup(harness.end, target)
+        sampler = harness.Sampler(self, "-p", target.pid, "-s", "0.3")
+        target.stdin.write(b"\n")
+        target.stdin.close()
+        self.assertEqual(sampler.wait().status, harness.OK)
 
 
 class Ending(unittest.TestCase):

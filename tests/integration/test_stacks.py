@@ -25,15 +25,6 @@ class Stacks:
     def assert_stack(self, tid, got, expected):
         if got == expected:
             return
-        # A stack may be cut where it is deeper than the sampler's limit, marked, with root and leaf kept.
-        if len(expected) > 1001 and b"<too deep>" in got:
-            mark = got.index(b"<too deep>")
-            below = len(got) - mark - 1
-            self.assertEqual(got[:mark], expected[:mark])
-            self.assertEqual(got[mark + 1:], expected[-below:])
-            self.assertGreaterEqual(mark, 1, "the root is kept")
-            self.assertGreaterEqual(below, 1000, "the leaf's part is kept")
-            return
         for depth, (one, other) in enumerate(zip(got, expected)):
             self.assertEqual(harness.text(one), harness.text(other), "thread %d, frame %d" % (tid, depth))
         self.assertEqual(len(got), len(expected), "thread %d: depth" % tid)
@@ -60,8 +51,8 @@ class Stacks:
 
     def test_a_stripped_library_hides_nothing(self):
         library = harness.python_library(self.interpreter)
-        if library is None:  # one file: as it is installed
-            return
+        if library is None:
+            self.skipTest("%s has no library: it is stripped or not as it is installed" % self.interpreter)
         directory = harness.scratch(self)
         stripped = os.path.join(directory, os.path.basename(library))
         subprocess.run(["strip", "--strip-all", "-o", stripped, library], check=True, timeout=60)
@@ -91,9 +82,6 @@ class Stacks:
             got[stack.frames] += stack.count
         want = collections.Counter(tuple(form(*frame) for frame in frames)
                                    for tid, frames in expected.items() if tid != target.facts["helper"])
-        deep = [stack for stack in want if len(stack) > 1001]
-        for stack in deep:  # may be cut, see assert_stack
-            del want[stack]
         self.assertEqual({stack: count for stack, count in want.items() if got[stack] != count}, {})
         self.assertEqual(sum(got.values()), len(expected))
 

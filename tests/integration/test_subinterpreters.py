@@ -9,6 +9,8 @@ import harness  # noqa: E402
 SAMPLES = 8000
 MOST_RUNS = 10
 LEVEL = re.compile(r"([ab])(\d+)")
+# The first that has a module for them; those before can only be given some by the C API.
+FIRST_WITH_MODULE = (3, 8)
 # In 3.8 and 3.9 only the thread's C stack tells which interpreter it runs. Where that has not enough, the inner part is
 # marked, and the outer part is a sample of its own: at most this share of them.
 FIRST_TOLD = (3, 10)
@@ -34,15 +36,15 @@ def broken_chain(names_and_files, interpreter, caller="<module>"):
     return None
 
 
-@harness.on_every_interpreter  # that has the module: from 3.8 on
-class Subinterpreters:
+class Case:
     maxDiff = None
 
     def start(self, how, what, count):
-        return harness.Target(self, self.interpreter, "subinterpreters.py", how, what, count)
+        library = [harness.build_library(self, "new_interpreter.c")] if how == "api" else []
+        return harness.Target(self, self.interpreter, "subinterpreters.py", how, what, count, *library)
 
     def is_told(self):
-        return self.interpreter.version >= FIRST_TOLD
+        return not FIRST_WITH_MODULE <= self.interpreter.version < FIRST_TOLD
 
     def outer_text(self, thread):
         frames = [(harness.shown(name, self.interpreter.version), harness.shown(file, self.interpreter.version), line)
@@ -87,8 +89,8 @@ class Subinterpreters:
             return "%r is not in %s" % (entered[0], inner)
         return broken_chain(frames[at + 2:], thread["interpreter"])
 
-    def spins(self, how):
-        target = self.start(how, "spin", 2)
+    def spins(self, how, count=2):
+        target = self.start(how, "spin", count)
         samples = inside = self.alone = 0
         for _ in range(MOST_RUNS):
             run = harness.run_sampler(self, "-p", target.pid, "--full-paths", *harness.AT_FULL_SPEED, "-s", "2", timeout=60)
@@ -107,6 +109,22 @@ class Subinterpreters:
         self.assertGreater(inside, samples // 4)
         self.assertLessEqual(self.alone, MOST_ALONE * inside)
         harness.assert_not_held(self, target.pid)
+
+
+@harness.on_every_interpreter
+class OfTheApi(Case):
+    def test_where_a_thread_waits(self):
+        self.where_it_waits("api")
+
+    def test_chains(self):
+        self.spins("api")
+
+
+@harness.on_every_interpreter
+class OfTheModule(Case):
+    def setUp(self):
+        if self.interpreter.version < FIRST_WITH_MODULE:
+            self.skipTest("%s has no module for subinterpreters" % self.interpreter)
 
     def after_it_left(self, how):
         target = harness.Target(self, self.interpreter, "left_interpreter.py", how)
@@ -156,6 +174,10 @@ class Subinterpreters:
 
     def test_chains_in_the_interpreters_that_the_threads_made(self):
         self.spins("same")
+
+    def test_chains_in_an_interpreter_beside_one_that_waits(self):
+        """With GILs of their own, from 3.12 on."""
+        self.spins("isolated", count=1)
 
     def test_chains_in_interpreters_that_another_thread_made(self):
         self.spins("other")

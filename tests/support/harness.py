@@ -584,6 +584,4 @@ if __name__ == "__main__":
             groups.append("OLD_AND_NEW")
         if each is newest():
             groups.append("NEWEST")
-        if each.version >= (3, 8):  # has a module for them
-            groups.append("WITH_SUBINTERPRETERS")
         print(each.name, ",".join(groups), each.executable)

@@ -1,8 +1,10 @@
-"""Threads that are inside subinterpreters: `subinterpreters.py same|other wait|spin COUNT`.
+"""Threads that are inside subinterpreters: `subinterpreters.py same|isolated|other|api wait|spin COUNT [LIBRARY]`.
 
-`same`: each thread makes the interpreter that it runs; `other`: the main thread has made it. `wait`: the inner code
+`same`: each thread makes the interpreter that it runs; `isolated`: with a GIL of its own wherever it can have one; `other`: the
+main thread has made it; `api`: as `same`, by the C API, with the library made from new_interpreter.c. `wait`: the inner code
 says where it is and blocks there; `spin`: it alternates between two call chains, a1..a20 and b1..b20.
 """
+import ctypes
 import json
 import os
 import sys
@@ -15,7 +17,10 @@ from chain_source import source
 try:
     import _interpreters
 except ImportError:
-    import _xxsubinterpreters as _interpreters
+    try:
+        import _xxsubinterpreters as _interpreters
+    except ImportError:
+        _interpreters = None  # before 3.8
 
 WAIT = """
 import json, os, sys
@@ -50,14 +55,19 @@ def read_line(fd):
     return json.loads(line.decode())
 
 
-run_script = getattr(_interpreters, "exec", None) or _interpreters.run_string
+run_script = getattr(_interpreters, "exec", None) or getattr(_interpreters, "run_string", None)
 
 
 def run(interpreter, script):
-    run_script(interpreter, script)
+    if how == "api":
+        library.run_in_new_interpreter(script.encode())
+    else:
+        run_script(interpreter, script)
 
 
 def create():
+    if how == "isolated":
+        return _interpreters.create()
     # 3.12.1 and 3.13.0 crash by themselves where two interpreters with GILs of their own compute at the same time.
     if what == "spin" and sys.version_info[:2] == (3, 12):
         return _interpreters.create(isolated=False)
@@ -69,7 +79,7 @@ def create():
 # enter0(), enter1() and so on: the outer stack tells which thread it is.
 ENTER = """
 def enter%(index)d(made, out, stay, facts):
-    interpreter = made if made is not None else create()
+    interpreter = %(index)d + 1 if how == "api" else made if made is not None else create()
     facts["tid"], facts["interpreter"] = control.gettid(), int(interpreter)
     script = WAIT %% dict(out=out, stay=stay) if what == "wait" else spin_script(int(interpreter), out)
     run(interpreter, script)
@@ -91,6 +101,7 @@ def start(index, made):
 
 warnings.simplefilter("ignore")
 how, what, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+library = ctypes.PyDLL(sys.argv[4]) if how == "api" else None
 interpreters = [create() if how == "other" else None for _ in range(count)]
 started = [start(index, made) for index, made in enumerate(interpreters)]
 control.ready(threads=started)

@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace sampler {
 
@@ -32,7 +33,11 @@ class Error : public std::runtime_error {
   std::string hint_;
 };
 
-/// What and its cure in one line, as users see it.
+/// A text as a single line that cannot steer a terminal: control characters become '?'. Names and paths of a
+/// target are its own to choose.
+[[nodiscard]] std::string printable(std::string_view text);
+
+/// What and its cure in one printable line, as users see it.
 [[nodiscard]] std::string error_line(const Error& error);
 
 /// strerror(code) as a string, without its locale.

@@ -62,6 +62,9 @@ enum class StateThread : std::uint8_t {
   untold,     ///< the one whose C stack has its frames: any may run it, and nothing else tells
 };
 
+/// What a frame or a code object has at most, in bytes: both are read whole into buffers of this size.
+inline constexpr std::uint32_t most_struct_bytes = 512;
+
 struct LayoutTraits {
   FrameChain frame_chain{};
   LineTable line_table{};
@@ -77,6 +80,7 @@ struct LayoutTraits {
 };
 
 struct RuntimeLayout {
+  std::uint32_t size = 0;  ///< sizeof(_PyRuntimeState), where releases of the version differ in it; else 0
   Field<RemoteAddress> interpreters_head;  ///< in _PyRuntime; before that, the symbol interp_head
   Field<RemoteAddress> gil;                ///< the struct itself, not a pointer to it
   Field<RemoteAddress> finalizing;         ///< the thread that ends the runtime; null before

@@ -30,6 +30,9 @@ struct LocateStep {
                                                           const LayoutCatalog& catalog,
                                                           std::vector<LocateStep>* steps = nullptr);
 
+/// Whether the process's program is called like a Python, whatever it has mapped so far.
+[[nodiscard]] bool has_python_program(const Process& process);
+
 /// Whether the runtime is ending: what its interpreters still run are the last finalizers.
 [[nodiscard]] bool is_finalizing(RemoteMemory& memory, const PythonRuntime& runtime);
 

@@ -25,8 +25,16 @@ struct ElfSection {
   std::uint64_t size = 0;
 };
 
-/// Addresses of symbols before relocation, by name.
-using SymbolAddresses = std::unordered_map<std::string, std::uint64_t>;
+/// Where a symbol is before relocation, and how many bytes it names; 0 where the file does not say.
+struct ElfSymbol {
+  std::uint64_t address = 0;
+  std::uint64_t size = 0;
+
+  friend bool operator==(const ElfSymbol&, const ElfSymbol&) = default;
+};
+
+/// Symbols by name.
+using ElfSymbols = std::unordered_map<std::string, ElfSymbol>;
 
 /// A 64-bit x86-64 ELF file. It is read with pread(2), never mapped: a file that shrinks while we look is an
 /// error and not a SIGBUS. Every number in it is checked against the file's size before it is used.
@@ -39,7 +47,7 @@ class ElfFile {
   [[nodiscard]] const ElfSection* section(std::string_view name) const;
   /// Those of `names` that are defined, in .dynsym or, where that lacks one, .symtab. Looked up by the hash
   /// table where there is one; the tables themselves are gone through in small parts, never loaded.
-  [[nodiscard]] SymbolAddresses symbols(std::span<const std::string_view> names) const;
+  [[nodiscard]] ElfSymbols symbols(std::span<const std::string_view> names) const;
   /// Bytes of the file that are loaded at `address`; nothing where it loads none there.
   [[nodiscard]] std::optional<std::vector<std::byte>> bytes_at(std::uint64_t address,
                                                                std::size_t count) const;
@@ -67,10 +75,10 @@ class ElfFile {
   [[nodiscard]] std::vector<std::byte> part(const ElfSection& section, std::uint64_t offset,
                                             std::uint64_t count) const;
   [[nodiscard]] bool is_named(const ElfSection& texts, std::uint64_t offset, std::string_view name) const;
-  [[nodiscard]] std::optional<std::uint64_t> look_up(const ElfSection& hashes, std::string_view name) const;
+  [[nodiscard]] std::optional<ElfSymbol> look_up(const ElfSection& hashes, std::string_view name) const;
   [[nodiscard]] std::map<std::uint64_t, std::string_view> places_of(std::span<const std::string_view> names,
                                                                     const ElfSection& texts) const;
-  void scan(const ElfSection& table, std::span<const std::string_view> names, SymbolAddresses& found) const;
+  void scan(const ElfSection& table, std::span<const std::string_view> names, ElfSymbols& found) const;
 
   UniqueFd file_;
   std::uint64_t size_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,8 +18,8 @@ struct ProcessStat {
   std::string name;  ///< comm
   char state = '?';
   Pid parent{};
-  std::uint64_t flags = 0;  ///< PF_*
-  std::uint64_t start_time = 0;
+  std::uint64_t flags = 0;       ///< PF_*
+  std::uint64_t start_time = 0;  ///< in clock ticks after boot
 };
 
 /// A stat text; nothing where it is not in the kernel's form.
@@ -45,6 +46,9 @@ class Process {
   [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
   /// False once it has ended, zombies included.
   [[nodiscard]] bool is_alive() const;
+
+  /// The time since it was forked, in steps of the kernel's clock tick (10 ms).
+  [[nodiscard]] std::chrono::milliseconds age() const;
 
   /// Its file mappings as of now; empty once it has ended or where we may not look.
   [[nodiscard]] std::vector<FileMapping> file_mappings() const;

@@ -29,8 +29,8 @@ class Target {
   Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& catalog, Tracer& tracer,
          Recording& recording);
 
-  /// Finds the interpreter now, waiting at most a second where it is not initialised yet; throws the Error
-  /// that says why there is none.
+  /// Finds the interpreter now, waiting at most a second where it is not initialised or not even mapped yet;
+  /// throws the Error that says why there is none.
   void require_interpreter();
 
   /// Does what is due: a tick, a look for the interpreter, waits to give up.

@@ -111,6 +111,12 @@ TEST_CASE("who has no right to trace others is told how to get it", "[cli]") {
   CHECK_THAT(in_container.cure, Catch::Contains("--cap-add=SYS_PTRACE"));
 }
 
+TEST_CASE("who may be nice to itself needs no help for it, and who may not is told", "[cli]") {
+  CHECK(finding_of(good_kernel(), root_rights(), "CAP_SYS_NICE: sampler runs before others").verdict ==
+        Verdict::ok);
+  CHECK_THAT(finding_of(good_kernel(), user_rights(), "no CAP_SYS_NICE").cure, Catch::Contains("nice -20"));
+}
+
 TEST_CASE("mapped files need one of two capabilities, in the first user namespace", "[cli]") {
   const std::string opens = "deleted files open as well";
   auto rights = user_rights();

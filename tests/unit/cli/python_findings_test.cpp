@@ -40,6 +40,7 @@ TEST_CASE("every Python that can be sampled has a line with where its layout is 
   const auto text = pythons_text(LayoutCatalog{});
   CHECK_THAT(text, Catch::StartsWith("supported Pythons\n      2.7    built in\n"));
   CHECK_THAT(text, Catch::Contains("      3.12   built in\n"));
+  CHECK_THAT(text, Catch::Contains("      3.15t  built in, from headers, not tested\n"));
 }
 
 }  // namespace sampler

@@ -93,6 +93,14 @@ TEST_CASE("a run without a stack says why", "[cli]") {
   CHECK_THAT(no_stack_text(summary, Mode::gil), Catch::Contains("without -g"));
 }
 
+TEST_CASE("a run with nothing but marks says that nothing could be read", "[cli]") {
+  RunSummary summary;
+  summary.asked = summary.taken = 10;
+  summary.samples = summary.unreadable = 3;
+  CHECK(no_stack_text(summary, Mode::wall) ==
+        "no stack taken in 10 ticks: 3 samples taken, none of which could be read");
+}
+
 TEST_CASE("a run whose ticks failed gives each reason, the most frequent first", "[cli]") {
   RunSummary summary;
   summary.asked = 10;

@@ -106,6 +106,9 @@ TEST_CASE("a size of nothing and an absurd one are damage", "[cpython]") {
   CHECK(parts.mistake_with("thread_state.size", 65537) ==
         "its word 'thread_state.size' is 65537, not from 1 to 65536");
   CHECK_THAT(parts.mistake_with("code_object.size", 0), Contains("'code_object.size' is 0"));
+  CHECK(parts.mistake_with("code_object.size", 512) == none);
+  CHECK(parts.mistake_with("code_object.size", 513) ==
+        "its word 'code_object.size' is 513, not from 1 to 512");
 }
 
 TEST_CASE("an offset too large for any struct is damage", "[cpython]") {
@@ -127,6 +130,46 @@ TEST_CASE("a number that 32 bits cannot hold is damage and not cut to them", "[c
   }
 }
 
+TEST_CASE("a field that is not aligned to its width is damage", "[cpython]") {
+  const Parts parts;
+  CHECK(parts.mistake_with("thread_state.next", 140) ==
+        "its word 'thread_state.next' is 140, not a multiple of 8");
+  CHECK(parts.mistake_with("code_object.firstlineno", 130) ==
+        "its word 'code_object.firstlineno' is 130, not a multiple of 4");
+  CHECK(parts.mistake_with("code_object.firstlineno", 132) == none);
+  CHECK(parts.mistake_with("interpreter_frame.owner", 71) == none);
+}
+
+TEST_CASE("fields of one struct that overlap are damage, those of different structs are not", "[cpython]") {
+  Parts parts;
+  parts.source = parse_layout(
+      "x.layout", replaced(table_text(), "thread.interpreter 16", "thread.interpreter @thread_state.interp"));
+  auto schema = parse_schema(
+      "little.schema", replaced(little_schema(), "pyobject.size", "thread_state.interp\npyobject.size"));
+  parts.table = FakeTable{std::move(schema), {9, 2, true}};
+  parts.table.set("interpreter_frame.owner", 70);
+  parts.table.set("interpreter_state.next", 200);
+  parts.table.set("thread_state.next", 200);
+  CHECK(parts.mistake_with("thread_state.interp", 200) ==
+        "its words 'thread_state.next' and 'thread_state.interp' overlap");
+  CHECK(parts.mistake_with("thread_state.interp", 192) == none);
+  CHECK(parts.mistake_with("thread_state.interp", 208) == none);
+}
+
+TEST_CASE("characters in the head of their string are damage", "[cpython]") {
+  const LayoutCatalog catalog;
+  const auto& source = catalog.find({3, 14});
+  FakeTable table{catalog.schema_of(source), {3, 14}};
+  table.set("unicode_object.length", 16);
+  table.set("unicode_object.state", 32);
+  table.set("unicode_object.asciiobject_size", 40);
+  CHECK(complete_layout(source, table.offsets()));
+  table.set("unicode_object.asciiobject_size", 24);
+  const auto layout = complete_layout(source, table.offsets());
+  REQUIRE_FALSE(layout);
+  CHECK(layout.error() == "the characters of a string are at 24, in its head of 36 bytes");
+}
+
 TEST_CASE("a field ends with its struct at the latest, its width counted", "[cpython]") {
   const Parts parts;
   CHECK(parts.mistake_with("thread_state.next", 384 - 8) == none);
@@ -142,10 +185,10 @@ TEST_CASE("a field ends with its struct at the latest, its width counted", "[cpy
 
 TEST_CASE("a field is inside the table's struct even where the layout's own is larger", "[cpython]") {
   Parts parts;
-  parts.table.set("interpreter_state.size", 100);
-  CHECK(parts.mistake_with("interpreter_state.next", 92) == none);
-  CHECK(parts.mistake_with("interpreter_state.next", 93) ==
-        "its word 'interpreter_state.next' is 93, outside a struct of 100 bytes");
+  parts.table.set("interpreter_state.size", 104);
+  CHECK(parts.mistake_with("interpreter_state.next", 96) == none);
+  CHECK(parts.mistake_with("interpreter_state.next", 97) ==
+        "its word 'interpreter_state.next' is 97, outside a struct of 104 bytes");
 }
 
 TEST_CASE("a field is inside the layout's struct even where the table's is larger", "[cpython]") {

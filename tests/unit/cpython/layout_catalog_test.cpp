@@ -1,6 +1,7 @@
 #include "sampler/cpython/layout_catalog.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -96,6 +97,22 @@ TEST_CASE("a mistake in a directory's layout names file and line", "[cpython]") 
   directory.write("bad.layout", "python 9.1\nnonsense 1\n");
   LayoutCatalog catalog;
   CHECK_THROWS_WITH(catalog.add_directory(directory.path()), Contains("bad.layout:2: "));
+}
+
+TEST_CASE("two layouts of a directory for one version are a mistake", "[cpython]") {
+  const TemporaryDirectory directory;
+  directory.write("a.layout", simple_text());
+  directory.write("b.layout", simple_text());
+  LayoutCatalog catalog;
+  CHECK_THROWS_WITH(catalog.add_directory(directory.path()),
+                    Contains("b.layout: ") && Contains("a.layout is for Python 9.1 too"));
+}
+
+TEST_CASE("a layout that is no regular file is a mistake", "[cpython]") {
+  const TemporaryDirectory directory;
+  REQUIRE(::mkfifo((directory.path() / "x.layout").c_str(), 0600) == 0);
+  LayoutCatalog catalog;
+  CHECK_THROWS_WITH(catalog.add_directory(directory.path()), Contains("x.layout is no regular file"));
 }
 
 TEST_CASE("a directory that cannot be listed is an error", "[cpython]") {

@@ -80,8 +80,13 @@ TEST_CASE("an offset outside its struct is refused, the field's width counted", 
 }
 
 TEST_CASE("an absurd number is refused", "[cpython]") {
-  CHECK(mistake_in(simple_text_with("code.size 128", "code.size 65537")) ==
-        "x.layout:24: 'code.size' must be a number from 1 to 65536, not '65537'");
+  CHECK(mistake_in(simple_text_with("code.size 128", "code.size 513")) ==
+        "x.layout:24: 'code.size' must be a number from 1 to 512, not '513'");
+  CHECK(mistake_in(simple_text_with("frame.size 124", "frame.size 513")) ==
+        "x.layout:20: 'frame.size' must be a number from 1 to 512, not '513'");
+  CHECK(parse_layout("x.layout", simple_text_with("code.size 128", "code.size 512")).layout.code.size == 512);
+  CHECK(mistake_in(simple_text_with("thread.size\t152", "thread.size 65537")) ==
+        "x.layout:15: 'thread.size' must be a number from 1 to 65536, not '65537'");
   CHECK_THAT(mistake_in(simple_text_with("code.size 128", "code.size 0")), Contains("x.layout:24: "));
   CHECK_THAT(mistake_in(simple_text_with("bytes.data 36", "bytes.data 99999999999999999999")),
              Contains("x.layout:31: "));
@@ -182,8 +187,8 @@ TEST_CASE("a field that the traits leave no room for cannot be told by the targe
 
 TEST_CASE("what the file itself has of a struct is bounded by its own numbers only", "[cpython]") {
   // How large a code object is, the target tells; how large a frame is, the file does.
-  CHECK(parse_layout("x.layout", replaced(table_text(), "code.bytecode 200", "code.bytecode 65536"))
-            .layout.code.bytecode.offset == 65536);
+  CHECK(parse_layout("x.layout", replaced(table_text(), "code.bytecode 200", "code.bytecode 512"))
+            .layout.code.bytecode.offset == 512);
   CHECK(mistake_in_table("frame.instruction 56", "frame.instruction 81") ==
         "x.layout:26: 'frame.instruction' takes 8 bytes at 81, outside its struct of 88 bytes");
 }
@@ -193,6 +198,24 @@ TEST_CASE("only where there is no GIL a thread state says that it may run Python
              Contains("the key 'thread.attachment' is missing"));
   CHECK(mistake_in(simple_text() + "thread.attachment 32\n") ==
         "x.layout:32: the traits leave no room for the key 'thread.attachment'");
+}
+
+TEST_CASE("the size of the runtime is told where there is a runtime, and bounds its fields", "[cpython]") {
+  const auto source = parse_layout(
+      "x.layout", replaced(table_text(), "runtime.finalizing", "runtime.size 1520\nruntime.finalizing"));
+  CHECK(source.layout.runtime.size == 1520);
+  CHECK(mistake_in_table("runtime.finalizing 24", "runtime.finalizing 24\nruntime.size 31") ==
+        "x.layout:13: 'runtime.finalizing' takes 8 bytes at 24, outside its struct of 31 bytes");
+  CHECK(mistake_in(simple_text() + "runtime.size 1520\n") ==
+        "x.layout:32: the traits leave no room for the key 'runtime.size'");
+}
+
+TEST_CASE("the copies of the bytecode are told with where the first of them is", "[cpython]") {
+  const std::string copies{"code.unit_count 32\ncode.thread_bytecode 208\n"};
+  CHECK_THAT(mistake_in_table("code.unit_count 32\n", copies),
+             Contains("the key 'code.thread_bytecode_entries' is missing"));
+  CHECK(mistake_in_table("code.unit_count 32\n", copies + "code.thread_bytecode_entries 8\n") ==
+        "no mistake found");
 }
 
 TEST_CASE("a cframe is there for the chain of frames or for the thread that runs a state", "[cpython]") {

@@ -105,7 +105,7 @@ class LittleElf {
     return all;
   }
   [[nodiscard]] std::optional<ElfFile> open() const { return open_bytes(bytes()); }
-  [[nodiscard]] SymbolAddresses all_symbols() const {
+  [[nodiscard]] ElfSymbols all_symbols() const {
     constexpr std::array<std::string_view, 4> wanted{"here", "there", "missing", "nowhere"};
     const auto elf = open();
     REQUIRE(elf);
@@ -164,7 +164,7 @@ class HashedElf : public LittleElf {
     sections[4].sh_size = names.size();
   }
 
-  [[nodiscard]] SymbolAddresses all_symbols() const {
+  [[nodiscard]] ElfSymbols all_symbols() const {
     constexpr std::array<std::string_view, 4> wanted{"here", "there", "missing", "nowhere"};
     auto all = bytes();
     const auto hashes = std::as_bytes(std::span{words});
@@ -192,14 +192,15 @@ TEST_CASE("a function of ours is where its symbol says", "[elf]") {
   const auto symbols = elf.symbols(marker);
   REQUIRE(symbols.size() == 1);
   const auto address = reinterpret_cast<std::uint64_t>(&sampler_elf_test_marker);  // NOLINT
-  CHECK(symbols.at("sampler_elf_test_marker") + own_bias(elf) == address);
+  CHECK(symbols.at("sampler_elf_test_marker").address + own_bias(elf) == address);
+  CHECK(symbols.at("sampler_elf_test_marker").size > 0);
 }
 
 TEST_CASE("the file's bytes of a function of ours are those that are loaded", "[elf]") {
   const auto elf = own_file();
   const auto symbols = elf.symbols(marker);
   REQUIRE(symbols.size() == 1);
-  const auto bytes = elf.bytes_at(symbols.begin()->second, 8);
+  const auto bytes = elf.bytes_at(symbols.begin()->second.address, 8);
   REQUIRE(bytes);
   CHECK(std::memcmp(bytes->data(), reinterpret_cast<const void*>(&sampler_elf_test_marker), 8) == 0);
   CHECK(sampler_elf_test_marker(2) == 7);
@@ -215,15 +216,18 @@ TEST_CASE("our own sections are found by name", "[elf]") {
 }
 
 TEST_CASE("symbols of a little file are those that are defined and wanted", "[elf]") {
-  const LittleElf little;
-  CHECK(little.all_symbols() == SymbolAddresses{{"here", 0x401010}, {"there", 0x401020}});
+  LittleElf little;
+  little.symbols[1].st_size = 24;
+  CHECK(little.all_symbols() == ElfSymbols{{"here", {0x401010, 24}}, {"there", {0x401020}}});
   constexpr std::array<std::string_view, 1> one{"there"};
-  CHECK(little.open()->symbols(one) == SymbolAddresses{{"there", 0x401020}});
+  CHECK(little.open()->symbols(one) == ElfSymbols{{"there", {0x401020}}});
   CHECK(little.open()->symbols({}).empty());
 }
 
 TEST_CASE("a hash table tells all that is in it", "[elf]") {
-  CHECK(HashedElf{}.all_symbols() == SymbolAddresses{{"here", 0x401010}});
+  HashedElf hashed;
+  hashed.symbols[1].st_size = 24;
+  CHECK(hashed.all_symbols() == ElfSymbols{{"here", {0x401010, 24}}});
 }
 
 TEST_CASE("a name that only has the hash of another is not it", "[elf]") {
@@ -294,13 +298,15 @@ TEST_CASE("symbols are found wherever in long tables they and their names are", 
   const std::vector<std::string_view> names(wanted.begin(), wanted.end());
   const auto found = elf->symbols(names);
   REQUIRE(found.size() == places.size());
-  for (const auto place : places) CHECK(found.at("name_of_symbol_" + std::to_string(place)) == place);
+  for (const auto place : places) {
+    CHECK(found.at("name_of_symbol_" + std::to_string(place)).address == place);
+  }
 }
 
 TEST_CASE("a name may be the end of a longer one", "[elf]") {
   LittleElf little;
   little.symbols[1].st_name = 7;  // in "there"
-  CHECK(little.all_symbols() == SymbolAddresses{{"here", 0x401010}, {"there", 0x401020}});
+  CHECK(little.all_symbols() == ElfSymbols{{"here", {0x401010}}, {"there", {0x401020}}});
 }
 
 TEST_CASE("a section tells its place", "[elf]") {
@@ -527,15 +533,15 @@ TEST_CASE("a section's name outside the table of names is empty", "[elf]") {
 TEST_CASE("a symbol's name outside its table is no name, and the other symbols are found", "[elf]") {
   LittleElf little;
   little.symbols[1].st_name = 1000;
-  CHECK(little.all_symbols() == SymbolAddresses{{"there", 0x401020}});
+  CHECK(little.all_symbols() == ElfSymbols{{"there", {0x401020}}});
   little.symbols[1].st_name = 0xFFFF'FFFF;
-  CHECK(little.all_symbols() == SymbolAddresses{{"there", 0x401020}});
+  CHECK(little.all_symbols() == ElfSymbols{{"there", {0x401020}}});
 }
 
 TEST_CASE("a symbol's name that does not end in its table is no name", "[elf]") {
   LittleElf little;
   little.sections[2].sh_size = 11;
-  CHECK(little.all_symbols() == SymbolAddresses{{"here", 0x401010}});
+  CHECK(little.all_symbols() == ElfSymbols{{"here", {0x401010}}});
 }
 
 TEST_CASE("a symbol table that is linked with no section has no symbols", "[elf]") {
@@ -559,7 +565,7 @@ TEST_CASE("tables that lie beyond the file have no symbols", "[elf]") {
 TEST_CASE("of two definitions of a symbol the first counts", "[elf]") {
   LittleElf little;
   little.symbols[2].st_name = 1;
-  CHECK(little.all_symbols() == SymbolAddresses{{"here", 0x401010}});
+  CHECK(little.all_symbols() == ElfSymbols{{"here", {0x401010}}});
 }
 
 TEST_CASE("a symbol that is not exported is found in the other table", "[elf]") {

@@ -48,6 +48,16 @@ TEST_CASE("a stat text tells name, state, parent, flags and start", "[process]")
   CHECK(stat->start_time == 98765);
 }
 
+TEST_CASE("a process is as old as its start time says", "[process]") {
+  using namespace std::chrono_literals;
+  const Pipe pipe;
+  const TestChild child{[&] { (void)pipe.take(); }};
+  const auto age = Process{child.pid()}.age();
+  CHECK(age >= 0ms);
+  CHECK(age < 10s);
+  CHECK(Process{Pid{::getppid()}}.age() >= age);
+}
+
 TEST_CASE("a command's name may hold spaces, parentheses and what looks like fields", "[process]") {
   const auto stat = parse_stat(stat_text("a) R 1 (b c) "));
   REQUIRE(stat);

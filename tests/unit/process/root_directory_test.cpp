@@ -70,6 +70,13 @@ TEST_CASE("without a path the place itself is opened", "[process]") {
   CHECK(content(*file) == "it");
 }
 
+TEST_CASE("without an inode any regular file is opened, and nothing else", "[process]") {
+  const Root root;
+  REQUIRE(::mkfifo(root.path("fifo").c_str(), 0600) == 0);
+  CHECK(open_below(root.path("lib/python/library"), "", std::nullopt));
+  CHECK_FALSE(open_below(root.path("fifo"), "", std::nullopt));
+}
+
 TEST_CASE("no symbolic link is followed, wherever in the path and wherever to", "[process]") {
   const Root root;
   std::filesystem::create_symlink("lib", root.path("relative"));
