@@ -21,6 +21,15 @@ std::optional<RemoteAddress> pointer_at(RemoteMemory& memory, RemoteAddress at) 
   return value ? std::optional{*value} : std::nullopt;
 }
 
+/// Whether the chain ends at a generator that loses its caller because it yields. In 3.12 on it does so an
+/// instruction before the thread goes on in the caller, and what C resumes has a trampoline below.
+bool ends_in_a_yield(const WalkedChain& chain, const LayoutTraits& traits) {
+  constexpr std::uint8_t no_trampolines = 255;
+  return traits.first_trampoline_owner != no_trampolines && chain.known.is_null() &&
+         chain.end == StackEnd::complete && !chain.links.empty() &&
+         chain.links.back().fields.owner == owned_by_generator;
+}
+
 /// The chain from one frame on.
 WalkedChain walk_from(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
                       std::optional<RemoteAddress> next, RemoteAddress expected, Motion motion,
@@ -75,6 +84,7 @@ WalkedChain walk_from(RemoteMemory& memory, const PythonRuntime& runtime, CodeCa
     chain.links.push_back(link);
     next = frame->previous;
   }
+  if (ends_in_a_yield(chain, layout.traits)) chain.end = StackEnd::unreadable;
   return chain;
 }
 
@@ -101,7 +111,7 @@ FrameFields frame_fields(const std::byte* bytes, const Layout& layout) {
 }
 
 std::optional<FrameFields> read_frame(RemoteMemory& memory, const Layout& layout, RemoteAddress address) {
-  std::array<std::byte, 512> buffer;
+  std::array<std::byte, most_struct_bytes> buffer;
   const auto size = layout.frame.size;
   if (size > buffer.size()) return std::nullopt;
   if (const auto* const bytes = memory.view(address, size)) return frame_fields(bytes, layout);

@@ -46,6 +46,10 @@ struct ChainLink {
   FrameFields fields{};
 };
 
+/// Where an interpreter frame lies: FRAME_OWNED_BY_THREAD and FRAME_OWNED_BY_GENERATOR, in 3.11 to 3.15.
+inline constexpr std::uint8_t owned_by_thread = 0;
+inline constexpr std::uint8_t owned_by_generator = 1;
+
 /// The links that a walk comes by, innermost first.
 struct WalkedChain {
   std::vector<ChainLink> links;

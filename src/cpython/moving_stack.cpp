@@ -5,8 +5,6 @@
 namespace sampler {
 namespace {
 
-// FRAME_OWNED_BY_THREAD, in 3.11 to 3.15: the frame lies on the data stack.
-constexpr std::uint8_t owned_by_thread = 0;
 // _PY_DATA_STACK_CHUNK_SIZE, and the three words that a chunk begins with.
 constexpr std::uint64_t chunk_size = 16384;
 constexpr std::uint64_t page_size = 4096;
@@ -71,8 +69,7 @@ std::optional<ChainLink> link_of(RemoteMemory& memory, const PythonRuntime& runt
   const auto* const bytes = memory.peek(address, layout.frame.size);
   if (bytes == nullptr) return std::nullopt;
   const auto fields = frame_fields(bytes, layout);
-  const bool is_callee = fields.previous == caller && !fields.executable.is_null() &&
-                         fields.owner == owned_by_thread && fields.is_entry == 0 &&
+  const bool is_callee = fields.previous == caller && !fields.executable.is_null() && fields.is_entry == 0 &&
                          !has_returned(layout, fields);
   auto* const code = is_callee ? codes.find_known(fields.executable) : nullptr;
   if (code == nullptr || code->is_internal()) return std::nullopt;
@@ -88,10 +85,6 @@ bool has_returned(const Layout& layout, const FrameFields& frame) noexcept {
   return layout.frame.state.exists() && frame.state != running;
 }
 
-bool is_generators(const ChainLink& link) noexcept {
-  return !link.is_trampoline && link.fields.owner != owned_by_thread;
-}
-
 bool runs_itself(const Layout& layout, const ChainLink& link) noexcept {
   return layout.frame.stack_top.exists() && is_programs(link) &&
          (link.fields.stack_top < 0 || !has_started(link));
@@ -101,15 +94,17 @@ Tie tie_of(RemoteMemory& memory, const Layout& layout, const ChainLink& caller, 
   if (!layout.frame.stack_top.exists() || !is_programs(caller) || !is_programs(callee)) return Tie::calls;
   if (callee.fields.is_entry != 0) return Tie::calls;  // C lies between
   if (runs_itself(layout, caller)) return Tie::runs_itself;
-  if (is_generators(callee)) return Tie::calls;  // it is resumed, not called
-  if (!is_generators(caller) && !may_follow(layout, caller, callee)) return Tie::calls_another;
+  if (callee.fields.owner != owned_by_thread) return Tie::calls;  // it is resumed, not called
+  if (caller.fields.owner == owned_by_thread && !may_follow(layout, caller, callee))
+    return Tie::calls_another;
   return is_called_by(memory, layout, caller, callee) ? Tie::calls : Tie::calls_another;
 }
 
 std::optional<ChainLink> callee_on_data_stack(RemoteMemory& memory, const PythonRuntime& runtime,
                                               CodeCache& codes, const ChainLink& caller) {
   const auto& layout = *runtime.layout;
-  if (!is_programs(caller) || is_generators(caller) || caller.frame.code->frame_words() == 0) {
+  if (!is_programs(caller) || caller.fields.owner != owned_by_thread ||
+      caller.frame.code->frame_words() == 0) {
     return std::nullopt;
   }
   auto callee = link_of(memory, runtime, codes, end_of(layout, caller), caller.address);

@@ -23,8 +23,6 @@ enum class Tie : std::uint8_t {
 
 /// Whether the frame says of itself that its call is over.
 [[nodiscard]] bool has_returned(const Layout& layout, const FrameFields& frame) noexcept;
-/// Whether the frame lies in a generator or coroutine: something resumes it, so it is no root (3.11 on).
-[[nodiscard]] bool is_generators(const ChainLink& link) noexcept;
 /// Whether the frame says of itself that it is in no call of Python; false where nothing tells.
 [[nodiscard]] bool runs_itself(const Layout& layout, const ChainLink& link) noexcept;
 

@@ -92,7 +92,7 @@ bool ThreadStack::is_rootless(const WalkedChain& chain, const Layout& layout) {
   if (chain.links.empty()) return false;
   const auto& outermost = chain.links.back();
   if (layout.frame.state.exists()) return has_returned(layout, outermost.fields);
-  if (is_generators(outermost)) return true;  // one that yields loses its caller
+  if (outermost.fields.owner == owned_by_generator) return true;  // it yields, and is nobody's root
   // What returns loses its caller. A new root is believed when it is seen again.
   const auto root = std::exchange(root_, outermost.address);
   return !root.is_null() && root != root_;

@@ -146,6 +146,25 @@ TEST_CASE("the owner of a frame tells whether it is a trampoline", "[cpython]") 
   }
 }
 
+TEST_CASE("a generator without a caller yields at this moment, where C would have a trampoline below it",
+          "[cpython]") {
+  constexpr std::uint8_t generators = 1;
+  Walk with_trampolines{{3, 12}};
+  auto& python = with_trampolines.python;
+  const auto code = python.add_code({.name = "count", .first_line = 1});
+  const auto frame = python.add_frame(code, {}, -1);
+  python.memory.put(frame + python.layout.frame.owner.offset, generators);
+  CHECK(with_trampolines.from(frame).end == StackEnd::unreadable);
+  python.set_previous(frame, python.add_trampoline({}));
+  CHECK(with_trampolines.from(frame).end == StackEnd::complete);
+
+  Walk without{{3, 11}};
+  const auto other =
+      without.python.add_frame(without.python.add_code({.name = "count", .first_line = 1}), {}, -1);
+  without.python.memory.put(other + without.python.layout.frame.owner.offset, generators);
+  CHECK(without.from(other).end == StackEnd::complete);
+}
+
 TEST_CASE("a trampoline's executable is not looked at", "[cpython]") {
   Walk walk{{3, 13}};
   auto& python = walk.python;
