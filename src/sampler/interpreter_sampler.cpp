@@ -165,7 +165,7 @@ void InterpreterSampler::sample_unheld(Ledger::TickId tick) {
                          [](const GilState& gil) { return gil.holder.is_null(); });
   keep_proven(*best);
   for (const auto& thread : best->threads) {
-    if (is_unplaced(thread)) keep(tick, thread, {}, settle(thread, false));
+    if (is_unplaced(thread)) settle_unplaced(tick, thread, {});
   }
 }
 
@@ -290,7 +290,12 @@ void InterpreterSampler::settle_all(Ledger::TickId tick, const std::vector<Pytho
   for (const auto& thread : ones) {
     auto activity = activity_of(thread, gils);
     activity.holds_gil = activity.holds_gil || holds(thread.tid);
-    if (is_wanted(activity)) keep(tick, thread, activity, settle(thread, activity.holds_gil));
+    if (!is_wanted(activity)) continue;
+    if (is_unplaced(thread)) {
+      settle_unplaced(tick, thread, activity);
+    } else {
+      keep(tick, thread, activity, settle(thread, activity.holds_gil));
+    }
   }
 }
 
@@ -392,14 +397,49 @@ void InterpreterSampler::keep(Ledger::TickId tick, const PythonThread& thread, c
   pending->ticks.push_back({tick, Clock::now()});
 }
 
-InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
+void InterpreterSampler::settle_unplaced(Ledger::TickId tick, const PythonThread& thread,
+                                         const ThreadActivity& activity) {
   // Where nobody knows which thread runs a state, nothing proves its stack; unless it has none.
-  if (is_unplaced(thread)) {
-    const auto stack = walk_frames(everyone_, runtime_, codes_, thread.state);
-    const bool runs_nothing = stack.frames.empty() && stack.end == StackEnd::complete;
-    const bool is_placed = std::find(placed_.begin(), placed_.end(), thread.state) != placed_.end();
-    return runs_nothing || is_placed ? Settled{Gone{}} : RawStack{{}, StackEnd::unreadable, {}};
+  const auto stack = walk_frames(everyone_, runtime_, codes_, thread.state);
+  const bool runs_nothing = stack.frames.empty() && stack.end == StackEnd::complete;
+  if (runs_nothing || is_placed(thread.state)) return;
+  if (is_open(tick)) {
+    unplaced_.push_back({thread, activity, tick});
+  } else {
+    keep(thread, activity, RawStack{{}, StackEnd::unreadable, {}});
   }
+}
+
+void InterpreterSampler::settle_unplaced(const std::vector<Waiting>& ticks) {
+  for (const auto& waiting : ticks) {
+    std::erase_if(unplaced_, [&](const UnplacedState& state) {
+      if (state.tick != waiting.tick) return false;
+      if (is_placed(state.thread.state)) return true;
+      if (is_open(state.tick)) return false;
+      emit({state.thread, state.activity, unreadable_stack(recording_.stacks), StackEnd::unreadable});
+      return true;
+    });
+  }
+}
+
+void InterpreterSampler::forget_unplaced(const std::vector<Waiting>& ticks) {
+  for (const auto& waiting : ticks) {
+    std::erase_if(unplaced_, [&](const UnplacedState& state) { return state.tick == waiting.tick; });
+  }
+}
+
+bool InterpreterSampler::is_placed(RemoteAddress state) const {
+  return std::find(placed_.begin(), placed_.end(), state) != placed_.end();
+}
+
+bool InterpreterSampler::is_open(Ledger::TickId tick) const {
+  return std::any_of(pending_.begin(), pending_.end(), [&](const PendingStop& pending) {
+    return std::any_of(pending.ticks.begin(), pending.ticks.end(),
+                       [&](const Waiting& waiting) { return waiting.tick == tick; });
+  });
+}
+
+InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
   Settled result = TickFailure::not_proven;
   for (int tries = 0; tries < most_tries; ++tries) {
     if (tries > 0) {
@@ -717,6 +757,7 @@ bool InterpreterSampler::waits_for(Tid tid) const noexcept {
 void InterpreterSampler::stop_came(Tid tid, HeldThread held) {
   const auto pending = take_pending(tid);
   codes_.begin_tick();
+  placed_.clear();
   std::vector<std::optional<RawStack>> stacks;
   const auto start = Clock::now();
   {
@@ -738,6 +779,7 @@ void InterpreterSampler::stop_came(Tid tid, HeldThread held) {
 void InterpreterSampler::thread_ended(Tid tid) {
   watches_.erase(number(tid));
   for (const auto& pending : take_pending(tid)) {
+    forget_unplaced(pending.ticks);
     for (const auto& waiting : pending.ticks) recording_.ledger.release(waiting.tick);
   }
 }
@@ -748,6 +790,7 @@ void InterpreterSampler::abandon() {
     for (const auto& waiting : pending.ticks) recording_.ledger.cancel(waiting.tick);
   }
   pending_.clear();
+  unplaced_.clear();
 }
 
 void InterpreterSampler::give_up(Clock::time_point now) {
@@ -769,6 +812,7 @@ std::optional<RawStack> InterpreterSampler::read_interrupted(const PendingStop& 
   // stack stands still.
   const auto tid = pending.thread.tid;
   codes_.begin_tick();
+  placed_.clear();
   tracer_.forget_lost();
   const auto turns = watch(tid).turns();
   auto stack = read(pending.thread);
@@ -779,6 +823,7 @@ std::optional<RawStack> InterpreterSampler::read_interrupted(const PendingStop& 
 void InterpreterSampler::settle_waiting(const PendingStop& pending, const std::vector<Waiting>& ticks,
                                         const std::optional<RawStack>& stack) {
   if (!memory_.is_same_program() || (!stack && is_ending())) {
+    forget_unplaced(ticks);
     for (const auto& waiting : ticks) recording_.ledger.cancel(waiting.tick);
     return;
   }
@@ -789,6 +834,7 @@ void InterpreterSampler::settle_waiting(const PendingStop& pending, const std::v
     if (!stack) recording_.ledger.fail(waiting.tick, TickFailure::stop_timed_out);
     recording_.ledger.release(waiting.tick);
   }
+  settle_unplaced(ticks);
 }
 
 std::optional<InterpreterSampler::Clock::time_point> InterpreterSampler::next_give_up() const {

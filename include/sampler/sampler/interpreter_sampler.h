@@ -111,6 +111,12 @@ class InterpreterSampler {
     ThreadActivity activity;
     std::vector<Waiting> ticks;
   };
+  /// A subinterpreter's state that a tick has found no thread for, while stops that may tell are to come.
+  struct UnplacedState {
+    PythonThread thread;
+    ThreadActivity activity;
+    Ledger::TickId tick;
+  };
   /// The memory of a thread that is read by itself.
   struct ThreadCopy {
     explicit ThreadCopy(ProcessMemory& memory) : overlay{memory, 0} {}
@@ -155,6 +161,14 @@ class InterpreterSampler {
   /// Holds all of them still, reads them, and lets them go.
   void read_together(std::vector<Subject>& running);
   void keep(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity, Settled settled);
+  /// Marks a state that runs and that no thread was found for; not before all of the tick's stops have come.
+  void settle_unplaced(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity);
+  /// The same of those that wait with these ticks, after one of their stops has come or is given up.
+  void settle_unplaced(const std::vector<Waiting>& ticks);
+  void forget_unplaced(const std::vector<Waiting>& ticks);
+  [[nodiscard]] bool is_placed(RemoteAddress state) const;
+  /// Whether stops of a tick are still to come.
+  [[nodiscard]] bool is_open(Ledger::TickId tick) const;
 
   [[nodiscard]] Settled settle(const PythonThread& thread, bool holds_gil);
   [[nodiscard]] Settled settle_once(const PythonThread& thread, bool may_stop);
@@ -253,7 +267,8 @@ class InterpreterSampler {
   Overlay code_objects_;                                     // of confirm()
   std::unordered_map<std::uint64_t, LastingStack> lasting_;  // by thread state
   std::optional<PythonThread> last_holder_;                  // as of the last tick
-  std::vector<RemoteAddress> placed_;                        // moving states whose threads this tick found
+  std::vector<RemoteAddress> placed_;    // moving states whose threads this tick, or late stop, found
+  std::vector<UnplacedState> unplaced_;  // of ticks that wait for stops
   bool is_idle_ = false;  // of the tick at work: nobody held the GIL, and that is to be reported
   std::vector<std::uint32_t> unread_;
 };
