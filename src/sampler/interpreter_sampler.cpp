@@ -160,9 +160,7 @@ void InterpreterSampler::sample_unheld(Ledger::TickId tick) {
   }
   if (!best) return recording_.ledger.fail(tick, failure);
   forget_ended(best->threads);
-  is_idle_ = options_.report_idle && gils_.has_gil() &&
-             std::all_of(best->after.begin(), best->after.end(),
-                         [](const GilState& gil) { return gil.holder.is_null(); });
+  is_idle_ = is_idle(best->threads, best->after);
   keep_proven(*best);
   for (const auto& thread : best->threads) {
     if (is_unplaced(thread)) settle_unplaced(tick, thread, {});
@@ -271,8 +269,7 @@ void InterpreterSampler::keep(const PythonThread& thread, const ThreadActivity& 
 
 void InterpreterSampler::settle_all(Ledger::TickId tick, const std::vector<PythonThread>& threads,
                                     const std::vector<GilState>& gils) {
-  is_idle_ = options_.report_idle &&
-             std::all_of(gils.begin(), gils.end(), [](const GilState& gil) { return gil.holder.is_null(); });
+  is_idle_ = is_idle(threads, gils);
   const bool is_untold = names_no_thread(gils, threads);
   const auto holds = [&](Tid tid) {
     // Somebody has the GIL, and the words do not tell who: whoever runs may.
@@ -302,12 +299,9 @@ void InterpreterSampler::settle_all(Ledger::TickId tick, const std::vector<Pytho
 void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<PythonThread>& threads) {
   std::vector<Subject> running;
   std::vector<Subject> blocked;
-  is_idle_ = options_.report_idle && std::none_of(threads.begin(), threads.end(), [&](const auto& thread) {
-               return is_attached(thread.state);
-             });
+  is_idle_ = is_idle(threads, {});
   for (const auto& thread : one_per_thread(threads)) {
     auto activity = activity_of(thread, {});
-    // What holding the GIL is elsewhere: it runs Python now.
     activity.holds_gil = std::any_of(threads.begin(), threads.end(), [&](const PythonThread& other) {
       return other.tid == thread.tid && is_attached(other.state);
     });
@@ -709,7 +703,8 @@ InterpreterSampler::LastingStack& InterpreterSampler::walk_lasting(const PythonT
 ThreadActivity InterpreterSampler::activity_of(const PythonThread& thread,
                                                const std::vector<GilState>& gils) {
   ThreadActivity activity;
-  activity.holds_gil = is_holder(gils, thread.state);
+  // Without a GIL, what holding it is elsewhere: it runs Python now.
+  activity.holds_gil = gils_.has_gil() ? is_holder(gils, thread.state) : is_attached(thread.state);
   const bool is_filter = options_.mode == Mode::active || options_.mode == Mode::cpu;
   if (!is_filter && !options_.report_activity) return activity;
   activity.on_cpu = state_of(thread.tid) == 'R';
@@ -723,6 +718,16 @@ bool InterpreterSampler::is_attached(RemoteAddress state) {
   constexpr std::int32_t attached = 1;  // _Py_THREAD_ATTACHED
   const auto value = read_as<std::int32_t>(everyone_, state + runtime_.layout->thread.attachment.offset);
   return value && *value == attached;
+}
+
+bool InterpreterSampler::is_idle(const std::vector<PythonThread>& threads,
+                                 const std::vector<GilState>& gils) {
+  if (!options_.report_idle) return false;
+  if (!gils_.has_gil()) {
+    return std::none_of(threads.begin(), threads.end(),
+                        [&](const PythonThread& thread) { return is_attached(thread.state); });
+  }
+  return std::all_of(gils.begin(), gils.end(), [](const GilState& gil) { return gil.holder.is_null(); });
 }
 
 bool InterpreterSampler::is_wanted(const ThreadActivity& activity) const {

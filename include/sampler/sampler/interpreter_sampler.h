@@ -217,6 +217,8 @@ class InterpreterSampler {
       const std::optional<Bystander>& bystander = std::nullopt);
   /// Whether a thread state of a free-threaded Python ran when everyone was read last.
   [[nodiscard]] bool is_attached(RemoteAddress state);
+  /// Whether nobody runs Python, and that is to be reported.
+  [[nodiscard]] bool is_idle(const std::vector<PythonThread>& threads, const std::vector<GilState>& gils);
   [[nodiscard]] bool is_wanted(const ThreadActivity& activity) const;
   [[nodiscard]] ThreadActivity activity_of(const PythonThread& thread, const std::vector<GilState>& gils);
   /// Keeps what was proven of the threads: one stack for each.
