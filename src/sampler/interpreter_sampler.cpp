@@ -123,22 +123,17 @@ void InterpreterSampler::sample(Ledger::TickId tick) {
   if (options_.hold == Hold::none) return sample_unheld(tick);
   auto failure = TickFailure::unreadable;
   for (int tries = 0; tries < most_tries; ++tries) {
-    const auto bystander = look_at_last_holder();
-    auto everyone = read_everyone(bystander);
+    const auto bystanders = look_at_bystanders();
+    auto everyone = read_everyone(bystanders);
     failure = TickFailure::unreadable;
     if (!everyone) continue;
     failure = TickFailure::no_interpreter;
     if (!are_ready(everyone->before) || !are_ready(everyone->after)) continue;
     failure = TickFailure::gil_too_busy;
     forget_ended(everyone->threads);
-    if (!gils_.has_gil()) return settle_together(tick, everyone->threads);
-    if (!count_switches(everyone->before) || !count_switches(everyone->after)) {
-      return settle_all(tick, everyone->threads, everyone->after);
-    }
     // After one switch, only the two threads concerned can have changed anything.
-    if (are_settled(everyone->before, everyone->after)) {
-      return sample_counted(tick, std::move(*everyone), bystander);
-    }
+    if (is_counted(*everyone) && !are_settled(everyone->before, everyone->after)) continue;
+    return sample_read(tick, std::move(*everyone), bystanders);
   }
   recording_.ledger.fail(tick, failure);
 }
@@ -174,28 +169,46 @@ bool InterpreterSampler::is_whole(const Reading& everyone) const {
          });
 }
 
-std::optional<InterpreterSampler::Bystander> InterpreterSampler::look_at_last_holder() {
-  if (!last_holder_) return std::nullopt;
-  // The order matters, as in settle_once().
-  const auto turns = watch(last_holder_->tid).turns();
-  const auto state = state_of(last_holder_->tid);
-  if (!turns || !state || *state == 'R' || watch(last_holder_->tid).is_on_cpu()) return std::nullopt;
-  return Bystander{*last_holder_, *turns};
+InterpreterSampler::Bystanders InterpreterSampler::look_at_bystanders() {
+  Bystanders bystanders;
+  // What the other modes keep mostly runs.
+  if (options_.mode != Mode::wall) return bystanders;
+  for (const auto& thread : last_unproven_) {
+    if (thread.tid == Tid{}) continue;
+    // The order matters, as in settle_once().
+    const auto turns = watch(thread.tid).turns();
+    const auto state = state_of(thread.tid);
+    if (!turns || !state || *state == 'R' || watch(thread.tid).is_on_cpu()) continue;
+    bystanders.emplace(thread.state.value, Bystander{thread, *turns});
+  }
+  return bystanders;
 }
 
-bool InterpreterSampler::stood_by(const Bystander& bystander, const LastingReading& reading) {
+bool InterpreterSampler::stood_by(const Bystanders& bystanders, const LastingReading& reading,
+                                  const std::vector<GilState>& after) {
   const auto& [thread, activity, lasting] = reading;
-  if (!(thread == bystander.thread) || activity.holds_gil || lasting->stack.end() == StackEnd::unreadable) {
-    return false;
-  }
+  const auto found = bystanders.find(thread.state.value);
+  if (found == bystanders.end() || !(found->second.thread == thread)) return false;
+  // Of a blocked holder more is to be asked.
+  if (activity.holds_gil || is_holder(after, thread.state)) return false;
+  if (lasting->stack.end() == StackEnd::unreadable) return false;
   const auto bounds = c_stack_of(everyone_, thread);
   const bool is_elsewhere =
       bounds && !lasting->stack.c_stack().is_null() && !bounds->may_hold(lasting->stack.c_stack());
-  return !is_elsewhere && has_stood_still(thread.tid, bystander.turns);
+  return !is_elsewhere && has_stood_still(thread.tid, found->second.turns);
 }
 
-void InterpreterSampler::sample_counted(Ledger::TickId tick, Reading everyone,
-                                        const std::optional<Bystander>& bystander) {
+bool InterpreterSampler::is_counted(const Reading& everyone) const {
+  return gils_.has_gil() && count_switches(everyone.before) && count_switches(everyone.after);
+}
+
+std::vector<PythonThread> InterpreterSampler::unproven_of(const Reading& everyone) const {
+  if (!gils_.has_gil()) return one_per_thread(everyone.threads);
+  // Which thread changes frames is not told by words that name a state that nobody has, or that any may run.
+  const bool is_untold = !is_counted(everyone) || has_moving_states() ||
+                         names_no_thread(everyone.before, everyone.threads) ||
+                         names_no_thread(everyone.after, everyone.threads);
+  if (is_untold) return everyone.threads;
   // A kernel thread that is inside several interpreters moves between its thread states, which the GIL's
   // words do not always show: what one of them could have changed, so could the others.
   std::vector<Tid> movers;
@@ -204,26 +217,40 @@ void InterpreterSampler::sample_counted(Ledger::TickId tick, Reading everyone,
       movers.push_back(thread.tid);
     }
   }
-  // Which thread changes frames is not told by words that name a state that nobody has, or that any may run.
-  const bool is_untold = has_moving_states() || names_no_thread(everyone.before, everyone.threads) ||
-                         names_no_thread(everyone.after, everyone.threads);
-  const auto is_unproven = [&](const PythonThread& thread) {
-    return is_untold || is_unplaced(thread) ||
-           std::find(movers.begin(), movers.end(), thread.tid) != movers.end();
-  };
   std::vector<PythonThread> unproven;
-  std::copy_if(everyone.threads.begin(), everyone.threads.end(), std::back_inserter(unproven), is_unproven);
-  last_holder_.reset();
-  if (unproven.size() == 1 && unproven.front().tid != Tid{}) last_holder_ = unproven.front();
-  std::erase_if(everyone.lasting, [&](const LastingReading& reading) {
-    if (!is_unproven(reading.thread)) return false;
-    const bool is_settled = bystander && !is_untold && stood_by(*bystander, reading);
-    if (is_settled) std::erase(unproven, reading.thread);
-    return !is_settled;
+  std::copy_if(everyone.threads.begin(), everyone.threads.end(), std::back_inserter(unproven),
+               [&](const PythonThread& thread) {
+                 return is_unplaced(thread) ||
+                        std::find(movers.begin(), movers.end(), thread.tid) != movers.end();
+               });
+  return unproven;
+}
+
+void InterpreterSampler::sample_read(Ledger::TickId tick, Reading everyone, const Bystanders& bystanders) {
+  is_idle_ = is_idle(everyone.threads, everyone.after);
+  auto unproven = unproven_of(everyone);
+  std::unordered_set<std::uint64_t> open;  // the states of unproven
+  for (const auto& thread : unproven) open.insert(thread.state.value);
+  last_unproven_.clear();
+  if (interpreters_.size() < 2) last_unproven_ = unproven;
+  const bool is_proven = is_counted(everyone);  // whoever is not among unproven
+  std::erase_if(everyone.parts, [&](const ThreadReading& part) {
+    return !is_proven || open.contains(part.thread.state.value);
   });
-  std::erase_if(everyone.parts, [&](const auto& reading) { return is_unproven(reading.thread); });
+  std::erase_if(everyone.lasting, [&](const LastingReading& reading) {
+    const auto state = reading.thread.state.value;
+    if (!open.contains(state)) return !is_proven;
+    if (!stood_by(bystanders, reading, everyone.after)) return true;
+    open.erase(state);
+    return false;
+  });
+  std::erase_if(unproven, [&](const auto& thread) { return !open.contains(thread.state.value); });
   keep_proven(everyone);
-  settle_all(tick, unproven, everyone.after);
+  if (gils_.has_gil()) {
+    settle_all(tick, unproven, everyone.after);
+  } else {
+    settle_together(tick, unproven);
+  }
 }
 
 bool InterpreterSampler::has_moving_states() const {
@@ -269,7 +296,6 @@ void InterpreterSampler::keep(const PythonThread& thread, const ThreadActivity& 
 
 void InterpreterSampler::settle_all(Ledger::TickId tick, const std::vector<PythonThread>& threads,
                                     const std::vector<GilState>& gils) {
-  is_idle_ = is_idle(threads, gils);
   const bool is_untold = names_no_thread(gils, threads);
   const auto holds = [&](Tid tid) {
     // Somebody has the GIL, and the words do not tell who: whoever runs may.
@@ -299,10 +325,9 @@ void InterpreterSampler::settle_all(Ledger::TickId tick, const std::vector<Pytho
 void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<PythonThread>& threads) {
   std::vector<Subject> running;
   std::vector<Subject> blocked;
-  is_idle_ = is_idle(threads, {});
-  for (const auto& thread : one_per_thread(threads)) {
+  for (const auto& thread : threads) {
     auto activity = activity_of(thread, {});
-    activity.holds_gil = std::any_of(threads.begin(), threads.end(), [&](const PythonThread& other) {
+    activity.holds_gil = std::any_of(threads_.begin(), threads_.end(), [&](const PythonThread& other) {
       return other.tid == thread.tid && is_attached(other.state);
     });
     if (!is_wanted(activity)) continue;
@@ -352,6 +377,7 @@ bool InterpreterSampler::may_join(Ledger::TickId tick, const PythonThread& threa
 }
 
 void InterpreterSampler::read_together(std::vector<Subject>& running) {
+  if (running.empty()) return;
   std::vector<Tid> tids;
   for (const auto& subject : running) tids.push_back(subject.thread.tid);
   const auto start = Clock::now();
@@ -653,8 +679,7 @@ bool InterpreterSampler::knows(const std::vector<Interpreter>& interpreters) {
   return !gils_.guard(structs);
 }
 
-std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone(
-    const std::optional<Bystander>& bystander) {
+std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone(const Bystanders& bystanders) {
   codes_.begin_reading();
   if (!everyone_.fetch(gils_.before(), gils_.after())) {
     // A subinterpreter may have ended, and its GIL with it.
@@ -673,7 +698,7 @@ std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone(
     // Who held the GIL last is not proven by its words: the caller settles that thread by itself.
     const bool may_run = !are_counted || held_last(reading.before, thread.state);
     const bool is_settled_later =
-        may_run && options_.hold != Hold::none && !(bystander && bystander->thread == thread);
+        may_run && options_.hold != Hold::none && !bystanders.contains(thread.state.value);
     if (is_unplaced(thread) || is_settled_later) continue;
     const auto activity = activity_of(thread, reading.before);
     if (!is_wanted(activity)) continue;

@@ -138,14 +138,22 @@ class InterpreterSampler {
     PythonThread thread;
     Turns turns;
   };
+  using Bystanders = std::unordered_map<std::uint64_t, Bystander>;  // by thread state
 
   void sample(Ledger::TickId tick);
-  /// The thread that held the GIL last at the last tick, where it is blocked now: mostly it still is the one
-  /// that the words do not prove.
-  [[nodiscard]] std::optional<Bystander> look_at_last_holder();
-  /// Whether what was read of it with everyone is its stack: it is blocked, and has not run since.
-  [[nodiscard]] bool stood_by(const Bystander& bystander, const LastingReading& reading);
-  void sample_counted(Ledger::TickId tick, Reading everyone, const std::optional<Bystander>& bystander);
+  /// The threads that the GIL's words did not prove at the last tick, as far as they are blocked now: mostly
+  /// they still are those that the words do not prove.
+  [[nodiscard]] Bystanders look_at_bystanders();
+  /// Whether what was read of a thread with everyone is its stack: it was blocked before, and has not run
+  /// since.
+  [[nodiscard]] bool stood_by(const Bystanders& bystanders, const LastingReading& reading,
+                              const std::vector<GilState>& after);
+  /// Keeps what is proven of a reading, and settles the others.
+  void sample_read(Ledger::TickId tick, Reading everyone, const Bystanders& bystanders);
+  /// The threads that the GIL's words do not prove.
+  [[nodiscard]] std::vector<PythonThread> unproven_of(const Reading& everyone) const;
+  /// Whether the GIL's words, before and after, prove anything.
+  [[nodiscard]] bool is_counted(const Reading& everyone) const;
   /// Everyone as read at one moment, whoever runs.
   void sample_unheld(Ledger::TickId tick);
   /// Whether a reading of threads that run came in one piece, as far as can be told.
@@ -212,9 +220,8 @@ class InterpreterSampler {
                       const std::optional<RawStack>& stack);
 
   /// Nothing where memory could not be read or the list of threads was damaged. The stacks are those of the
-  /// wanted threads, but for the GIL's last holder; none where the GIL does not count its switches.
-  [[nodiscard]] std::optional<Reading> read_everyone(
-      const std::optional<Bystander>& bystander = std::nullopt);
+  /// wanted threads that the GIL's words may prove, and of the bystanders.
+  [[nodiscard]] std::optional<Reading> read_everyone(const Bystanders& bystanders = {});
   /// Whether a thread state of a free-threaded Python ran when everyone was read last.
   [[nodiscard]] bool is_attached(RemoteAddress state);
   /// Whether nobody runs Python, and that is to be reported.
@@ -268,7 +275,7 @@ class InterpreterSampler {
   Clock::time_point confirmed_at_;
   Overlay code_objects_;                                     // of confirm()
   std::unordered_map<std::uint64_t, LastingStack> lasting_;  // by thread state
-  std::optional<PythonThread> last_holder_;                  // as of the last tick
+  std::vector<PythonThread> last_unproven_;                  // by the GIL's words of the last tick
   std::vector<RemoteAddress> placed_;    // moving states whose threads this tick, or late stop, found
   std::vector<UnplacedState> unplaced_;  // of ticks that wait for stops
   bool is_idle_ = false;  // of the tick at work: nobody held the GIL, and that is to be reported
