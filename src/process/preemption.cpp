@@ -105,6 +105,7 @@ Arrival Preemption::arrive(const ThreadPlace& place) {
   is_away_ = true;
   preemptor_.raise_priority();
   if (!preemptor_.go_to(cpu_)) return Arrival::not_ours;
+  since_ = std::chrono::steady_clock::now();
   const auto turns = watch_.turns();
   const auto now = watch_.place();
   if (has_ended(now)) return Arrival::ended;

@@ -533,7 +533,6 @@ InterpreterSampler::Settled InterpreterSampler::settle_by_preemption(const Pytho
   const auto& its = watch(thread.tid);
   const auto place = its.place();
   if (!place) return Gone{};
-  const auto start = Clock::now();
   Preemption visit{*preemptor_, its, *place};
   switch (visit.arrival()) {
     case Arrival::there:
@@ -550,7 +549,7 @@ InterpreterSampler::Settled InterpreterSampler::settle_by_preemption(const Pytho
   auto stack = read(thread);
   const bool stood_still = visit.stood_still();
   visit.leave();
-  recording_.held.add(start, Clock::now());
+  recording_.held.add(visit.since(), Clock::now());
   recording_.count_proof(stood_still);
   return stack && stood_still ? Settled{std::move(*stack)} : TickFailure::not_proven;
 }

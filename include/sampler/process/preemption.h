@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <array>
+#include <chrono>
 #include <optional>
 
 #include "sampler/process/thread_watch.h"
@@ -76,6 +77,8 @@ class [[nodiscard]] Preemption {
   ~Preemption() { leave(); }
 
   [[nodiscard]] Arrival arrival() const noexcept { return arrival_; }
+  /// When we got the CPU, of a visit that is there: a wait for it was the thread's own time.
+  [[nodiscard]] std::chrono::steady_clock::time_point since() const noexcept { return since_; }
   /// Takes the evidence after: whether the thread executed nothing since we arrived. Before leave().
   [[nodiscard]] bool stood_still() const;
   /// Goes back to where we came from, which lets the thread run: as soon as possible, before anything else.
@@ -89,6 +92,7 @@ class [[nodiscard]] Preemption {
   int home_;
   int cpu_;
   bool is_away_ = false;
+  std::chrono::steady_clock::time_point since_;
   Turns before_;
   Arrival arrival_;
 };
