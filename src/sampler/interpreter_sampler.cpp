@@ -370,10 +370,22 @@ bool InterpreterSampler::may_join(Ledger::TickId tick, const PythonThread& threa
   foresee(thread);
   if (spin_for(thread.tid) != 0us) return true;
   // It shares our CPU, and cannot stop while we wait for the others.
+  const auto start = Clock::now();
   auto attempt = tracer_.hold(thread.tid, 0us);
-  if (std::holds_alternative<HeldThread>(attempt)) return true;
-  keep(tick, thread, activity, unheld(attempt));
-  return false;
+  if (!std::holds_alternative<HeldThread>(attempt)) {
+    keep(tick, thread, activity, unheld(attempt));
+    return false;
+  }
+  let_go(attempt, start);
+  return true;
+}
+
+void InterpreterSampler::let_go(StopAttempt& attempt, Clock::time_point start) {
+  {
+    const auto held = std::move(std::get<HeldThread>(attempt));
+    if (held.cut_short_a_call()) recording_.count_interrupted_call();
+  }  // the thread runs again here
+  recording_.held.add(start, Clock::now());
 }
 
 void InterpreterSampler::read_together(std::vector<Subject>& running) {
@@ -381,7 +393,7 @@ void InterpreterSampler::read_together(std::vector<Subject>& running) {
   std::vector<Tid> tids;
   for (const auto& subject : running) tids.push_back(subject.thread.tid);
   const auto start = Clock::now();
-  const auto attempts = tracer_.hold_all(tids);
+  auto attempts = tracer_.hold_all(tids);
   for (std::size_t i = 0; i < running.size(); ++i) {
     if (std::holds_alternative<HeldThread>(attempts[i])) {
       if (auto stack = read(running[i].thread)) running[i].settled = std::move(*stack);
@@ -389,13 +401,10 @@ void InterpreterSampler::read_together(std::vector<Subject>& running) {
       running[i].settled = unheld(attempts[i]);
     }
   }
-  for (const auto& attempt : attempts) {
-    if (const auto* held = std::get_if<HeldThread>(&attempt)) {
-      if (held->cut_short_a_call()) recording_.count_interrupted_call();
-      recording_.held.add(start, Clock::now());
-    }
+  for (auto& attempt : attempts) {
+    if (std::holds_alternative<HeldThread>(attempt)) let_go(attempt, start);
   }
-}  // all run again here
+}
 
 void InterpreterSampler::keep(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity,
                               Settled settled) {

@@ -166,6 +166,8 @@ class InterpreterSampler {
   /// Whether a running thread can be held with others. Where not, what comes of it is kept.
   [[nodiscard]] bool may_join(Ledger::TickId tick, const PythonThread& thread,
                               const ThreadActivity& activity);
+  /// Lets a thread go that was held since `start`, and counts what that did to it.
+  void let_go(StopAttempt& attempt, Clock::time_point start);
   /// Holds all of them still, reads them, and lets them go.
   void read_together(std::vector<Subject>& running);
   void keep(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity, Settled settled);
