@@ -552,8 +552,11 @@ InterpreterSampler::Settled InterpreterSampler::settle_by_preemption(const Pytho
       recording_.count_proof(false);
       return TickFailure::not_proven;
     case Arrival::not_ours:
-    case Arrival::uncounted:
       return TickFailure::foreign_cpu;
+    case Arrival::realtime:
+      return TickFailure::realtime;
+    case Arrival::uncounted:
+      return TickFailure::uncounted;
   }
   auto stack = read(thread);
   const bool stood_still = visit.stood_still();

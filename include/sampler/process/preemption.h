@@ -15,10 +15,11 @@ using CpuSet = std::array<cpu_set_t, 8>;
 
 /// What came of the way to a thread's CPU.
 enum class Arrival {
-  there,     ///< we run where the thread would
-  moved,     ///< the thread had been moved to another CPU by then
-  ended,     ///< the thread has ended
-  not_ours,  ///< we may not use its CPU (affinity, cpuset), or would not get it: the thread is a realtime one
+  there,      ///< we run where the thread would
+  moved,      ///< the thread had been moved to another CPU by then
+  ended,      ///< the thread has ended
+  not_ours,   ///< we may not use its CPU (affinity, cpuset)
+  realtime,   ///< the thread is a realtime one: we would not get its CPU
   uncounted,  ///< this kernel does not count turns: nothing can be proven
 };
 
