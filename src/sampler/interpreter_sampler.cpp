@@ -73,9 +73,8 @@ InterpreterSampler::InterpreterSampler(const Process& process, ProcessMemory& me
 }
 
 bool InterpreterSampler::tick() {
-  codes_.begin_tick();
+  forget_copied();
   numbers_.begin_tick();
-  placed_.clear();
   is_idle_ = false;
   auto& ledger = recording_.ledger;
   const auto tick = ledger.open();
@@ -88,6 +87,19 @@ bool InterpreterSampler::tick() {
     return false;
   }
   return has_failed || must_confirm(Clock::now()) ? confirm() : true;
+}
+
+void InterpreterSampler::forget_copied() {
+  codes_.begin_tick();
+  placed_.clear();
+  frames_left_ = most_frames_at_once;
+}
+
+RawStack InterpreterSampler::walk(Overlay& overlay, RemoteAddress state) {
+  if (frames_left_ == 0) return RawStack{{}, StackEnd::unreadable, {}};
+  auto stack = walk_frames(overlay, runtime_, codes_, state);
+  frames_left_ -= std::min(frames_left_, stack.frames.size());
+  return stack;
 }
 
 bool InterpreterSampler::must_confirm(Clock::time_point now) const {
@@ -123,6 +135,7 @@ void InterpreterSampler::sample(Ledger::TickId tick) {
   if (options_.hold == Hold::none) return sample_unheld(tick);
   auto failure = TickFailure::unreadable;
   for (int tries = 0; tries < most_tries; ++tries) {
+    frames_left_ = most_frames_at_once;
     const auto bystanders = look_at_bystanders();
     auto everyone = read_everyone(bystanders);
     failure = TickFailure::unreadable;
@@ -143,6 +156,7 @@ void InterpreterSampler::sample_unheld(Ledger::TickId tick) {
   auto failure = TickFailure::unreadable;
   for (int tries = 0; tries < most_tries; ++tries) {
     best.reset();  // the lasting stacks are those of this reading now
+    frames_left_ = most_frames_at_once;
     auto everyone = read_everyone();
     failure = TickFailure::unreadable;
     if (!everyone) continue;
@@ -165,7 +179,7 @@ void InterpreterSampler::sample_unheld(Ledger::TickId tick) {
 bool InterpreterSampler::is_whole(const Reading& everyone) const {
   return !everyone_.has_missed() &&
          std::none_of(everyone.lasting.begin(), everyone.lasting.end(), [](const LastingReading& reading) {
-           return reading.lasting->stack.end() == StackEnd::torn;
+           return reading.lasting != nullptr && reading.lasting->stack.end() == StackEnd::torn;
          });
 }
 
@@ -187,6 +201,7 @@ InterpreterSampler::Bystanders InterpreterSampler::look_at_bystanders() {
 bool InterpreterSampler::stood_by(const Bystanders& bystanders, const LastingReading& reading,
                                   const std::vector<GilState>& after) {
   const auto& [thread, activity, lasting] = reading;
+  if (lasting == nullptr) return false;
   const auto found = bystanders.find(thread.state.value);
   if (found == bystanders.end() || !(found->second.thread == thread)) return false;
   // Of a blocked holder more is to be asked.
@@ -272,6 +287,10 @@ bool InterpreterSampler::names_no_thread(const std::vector<GilState>& gils,
 
 void InterpreterSampler::keep_proven(Reading& reading) {
   for (const auto& [thread, activity, lasting] : reading.lasting) {
+    if (lasting == nullptr) {
+      keep(thread, activity, RawStack{{}, StackEnd::unreadable, {}});
+      continue;
+    }
     auto& stack = lasting->stack;
     kept_.push_back({thread, activity, stack.decode(*runtime_.layout, recording_.stacks), stack.end()});
   }
@@ -429,7 +448,7 @@ void InterpreterSampler::keep(Ledger::TickId tick, const PythonThread& thread, c
 void InterpreterSampler::settle_unplaced(Ledger::TickId tick, const PythonThread& thread,
                                          const ThreadActivity& activity) {
   // Where nobody knows which thread runs a state, nothing proves its stack; unless it has none.
-  const auto stack = walk_frames(everyone_, runtime_, codes_, thread.state);
+  const auto stack = walk(everyone_, thread.state);
   const bool runs_nothing = stack.frames.empty() && stack.end == StackEnd::complete;
   if (runs_nothing || is_placed(thread.state)) return;
   if (is_open(tick)) {
@@ -469,6 +488,7 @@ bool InterpreterSampler::is_open(Ledger::TickId tick) const {
 }
 
 InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
+  if (frames_left_ == 0) return RawStack{{}, StackEnd::unreadable, {}};
   Settled result = TickFailure::not_proven;
   for (int tries = 0; tries < most_tries; ++tries) {
     if (tries > 0) {
@@ -596,9 +616,8 @@ std::optional<RawStack> InterpreterSampler::read(const PythonThread& thread) {
   const bool is_single = interpreters_.size() < 2;
   if (is_single && names_another(overlay, thread)) return std::nullopt;
   const auto bounds = c_stack_of(overlay, thread);
-  auto parts = is_single
-                   ? std::vector<InterpreterStack>{{0, walk_frames(overlay, runtime_, codes_, thread.state)}}
-                   : read_parts(overlay, thread, bounds);
+  auto parts = is_single ? std::vector<InterpreterStack>{{0, walk(overlay, thread.state)}}
+                         : read_parts(overlay, thread, bounds);
   // A state may be run by another thread than it names (PyEval_RestoreThread): then this one's standing still
   // proves nothing.
   const bool is_elsewhere = std::any_of(parts.begin(), parts.end(), [&](const InterpreterStack& part) {
@@ -646,7 +665,7 @@ std::vector<InterpreterStack> InterpreterSampler::read_parts(Overlay& overlay, c
   for (const auto* const threads : {&std::as_const(threads_), &std::as_const(fresh)}) {
     for (const auto& other : *threads) {
       if (!is_its(other)) continue;
-      parts.push_back({other.interpreter, walk_frames(overlay, runtime_, codes_, other.state)});
+      parts.push_back({other.interpreter, walk(overlay, other.state)});
     }
   }
   if (has_moving_states() && bounds) add_moving_states(overlay, *bounds, parts);
@@ -658,7 +677,7 @@ void InterpreterSampler::add_moving_states(Overlay& overlay, const CStackBounds&
   std::vector<std::byte> c_stack;
   for (const auto& moving : threads_) {
     if (!is_unplaced(moving)) continue;
-    auto stack = walk_frames(overlay, runtime_, codes_, moving.state);
+    auto stack = walk(overlay, moving.state);
     if (stack.frames.empty()) continue;
     if (c_stack.empty()) c_stack = copy_c_stack(memory_, bounds.pointer, bounds.pthread);
     if (!runs_on(c_stack, moving.state, stack)) continue;
@@ -714,9 +733,11 @@ std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone(con
     const auto activity = activity_of(thread, reading.before);
     if (!is_wanted(activity)) continue;
     if (interpreters_.size() < 2) {
-      reading.lasting.push_back({thread, activity, &walk_lasting(thread)});
+      auto* const lasting = frames_left_ > 0 ? &walk_lasting(thread) : nullptr;
+      if (lasting != nullptr) frames_left_ -= std::min(frames_left_, lasting->stack.frame_count());
+      reading.lasting.push_back({thread, activity, lasting});
     } else {
-      reading.parts.push_back({thread, activity, walk_frames(everyone_, runtime_, codes_, thread.state)});
+      reading.parts.push_back({thread, activity, walk(everyone_, thread.state)});
     }
   }
   if (everyone_.has_missed()) {
@@ -797,8 +818,7 @@ bool InterpreterSampler::waits_for(Tid tid) const noexcept {
 
 void InterpreterSampler::stop_came(Tid tid, HeldThread held) {
   const auto pending = take_pending(tid);
-  codes_.begin_tick();
-  placed_.clear();
+  forget_copied();
   std::vector<std::optional<RawStack>> stacks;
   const auto start = Clock::now();
   {
@@ -852,8 +872,7 @@ std::optional<RawStack> InterpreterSampler::read_interrupted(const PendingStop& 
   // stopped for this long is in the kernel or waits for a CPU, and stops before its program goes on: its
   // stack stands still.
   const auto tid = pending.thread.tid;
-  codes_.begin_tick();
-  placed_.clear();
+  forget_copied();
   tracer_.forget_lost();
   const auto turns = watch(tid).turns();
   auto stack = read(pending.thread);

@@ -41,6 +41,9 @@ class InterpreterSampler {
   static constexpr std::chrono::milliseconds confirm_interval{1};
   /// How often a reading that changed under us is repeated.
   static constexpr int most_tries = 4;
+  /// Frames copied at once, about at most; the stacks beyond them are marked. A hostile target may have
+  /// 16,384 threads of 20,000 frames, of some 60 bytes each.
+  static constexpr std::size_t most_frames_at_once = 1'000'000;
 
   InterpreterSampler(const Process& process, ProcessMemory& memory, PythonRuntime runtime,
                      const SamplingOptions& options, Tracer& tracer, Recording& recording);
@@ -77,7 +80,7 @@ class InterpreterSampler {
   struct LastingReading {
     PythonThread thread;
     ThreadActivity activity;
-    LastingStack* lasting = nullptr;
+    LastingStack* lasting = nullptr;  ///< null where the reading has frames enough without it
   };
   /// All that was read at one moment, with the GILs' states before and after.
   struct Reading {
@@ -140,6 +143,10 @@ class InterpreterSampler {
   };
   using Bystanders = std::unordered_map<std::uint64_t, Bystander>;  // by thread state
 
+  /// What was copied before may go.
+  void forget_copied();
+  /// As walk_frames(); unreadable where enough frames were copied.
+  [[nodiscard]] RawStack walk(Overlay& overlay, RemoteAddress state);
   void sample(Ledger::TickId tick);
   /// The threads that the GIL's words did not prove at the last tick, as far as they are blocked now: mostly
   /// they still are those that the words do not prove.
@@ -280,6 +287,7 @@ class InterpreterSampler {
   std::vector<PythonThread> last_unproven_;                  // by the GIL's words of the last tick
   std::vector<RemoteAddress> placed_;    // moving states whose threads this tick, or late stop, found
   std::vector<UnplacedState> unplaced_;  // of ticks that wait for stops
+  std::size_t frames_left_ = 0;          // of most_frames_at_once
   bool is_idle_ = false;  // of the tick at work: nobody held the GIL, and that is to be reported
   std::vector<std::uint32_t> unread_;
 };
