@@ -1,6 +1,7 @@
 """The ways of holding a thread still: what each does to the target, by the sampler's own system calls, and how true it
 is of threads that run."""
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -9,16 +10,17 @@ from test_chains import impossible  # noqa: E402
 
 CHAIN_SAMPLES = {"preempt": 50000, "none": 20000}  # of each of two numbers of threads
 MOST_RUNS = 50
+MOST_BYTES = 8 * 12 * 1024  # a tick of 8 threads of some 5 frames
 
 
 class Case:
-    def calls(self, name, *arguments):
-        """How often the sampler makes a system call in a run, and the run."""
+    def results(self, name, *arguments):
+        """What the sampler's calls of a system call return in a run, and the run."""
         log = os.path.join(harness.scratch(self), "strace")
         run = harness.run_sampler(self, *arguments, program=["strace", "-f", "-o", log, "-e", "trace=" + name,
                                                              harness.sampler_binary()])
         with open(log) as lines:
-            return sum(name + "(" in line for line in lines), run
+            return [int(result) for result in re.findall(r"\b%s\(.* = (-?\d+)" % name, lines.read())], run
 
     def shares(self, threads, hold):
         """Samples of alternating call chains, and how many of them never were or are marked."""
@@ -66,19 +68,22 @@ class Hold(Case):
         holds = ["--hold=none", "--nonblocking", "--no-stop"] + ["--hold=preempt"] * (not self.interpreter.free_threaded)
         for hold in holds:
             with self.subTest(hold=hold):
-                count, run = self.calls("ptrace", "-p", target.pid, "-s", "0.5", "--hz", "200", hold)
-                self.assertEqual(count, 0)
+                calls, run = self.results("ptrace", "-p", target.pid, "-s", "0.5", "--hz", "200", hold)
+                self.assertEqual(calls, [])
                 self.assertGreater(run.summary.samples, 0, str(run))
-        count, run = self.calls("ptrace", "-p", target.pid, "-s", "0.5", "--hz", "200", "--hold=ptrace")
-        self.assertGreater(count, 0, str(run))
+        calls, run = self.results("ptrace", "-p", target.pid, "-s", "0.5", "--hz", "200", "--hold=ptrace")
+        self.assertGreater(len(calls), 0, str(run))
 
-    def test_steady_stacks_take_two_reads_a_tick(self):
+    def test_steady_stacks_take_two_reads_and_few_bytes_a_tick(self):
         target = harness.idle_target(self, self.interpreter, *["sleep"] * 7)
-        few, short = self.calls("process_vm_readv", "-p", target.pid, "-s", "1", "--hz", "100")
-        many, long = self.calls("process_vm_readv", "-p", target.pid, "-s", "4", "--hz", "100")
-        reads = (many - few) / (long.summary.taken - short.summary.taken)
-        print("%s: %.3f reads a tick" % (self.id(), reads), file=sys.stderr)
+        few, short = self.results("process_vm_readv", "-p", target.pid, "-s", "1", "--hz", "100")
+        many, long = self.results("process_vm_readv", "-p", target.pid, "-s", "4", "--hz", "100")
+        ticks = long.summary.taken - short.summary.taken
+        reads = (len(many) - len(few)) / ticks
+        size = (sum(many) - sum(few)) / ticks
+        print("%s: %.3f reads, %.0f bytes a tick" % (self.id(), reads, size), file=sys.stderr)
         self.assertLessEqual(round(reads, 2), 2.0)
+        self.assertLessEqual(size, MOST_BYTES)
 
 
 if __name__ == "__main__":
