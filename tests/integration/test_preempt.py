@@ -48,8 +48,8 @@ class Preempt:
         tracer = subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-e", "trace=none", "-p", str(target.pid)],
                                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(harness.end, tracer)
-        harness.wait_until(lambda: all(status["TracerPid"] != ["0"] for status in harness.tasks(target.pid).values()),
-                           10, "strace has every thread")
+        harness.wait_until(lambda: all(status["TracerPid"] == str(tracer.pid)
+                                       for status in harness.tasks(target.pid).values()), 10, "strace has every thread")
         for hold in ("preempt", "none"):
             run = harness.run_sampler(self, "-p", target.pid, "-s", "0.5", "--hold", hold)
             self.assertGreater(run.summary.taken, 0.5 * run.summary.asked, str(run))
