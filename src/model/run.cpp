@@ -24,6 +24,8 @@ const char* description(TickFailure failure) noexcept {
       return "the thread has realtime priority and cannot be preempted (use --hold ptrace)";
     case TickFailure::uncounted:
       return "the kernel does not count the thread's turns on a CPU (schedstat; use --hold ptrace)";
+    case TickFailure::out_of_files:
+      return "too few files may be open, of which each thread takes three (ulimit -Hn)";
   }
   return "unknown";
 }

@@ -358,7 +358,10 @@ void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<
     // The order matters, as in settle_once().
     const auto turns = watch(thread.tid).turns();
     const auto state = state_of(thread.tid);
-    if (!state) continue;
+    if (!state) {
+      if (watch(thread.tid).lacks_files()) keep(tick, thread, activity, TickFailure::out_of_files);
+      continue;
+    }
     if (*state == 'R') {
       if (may_join(tick, thread, activity))
         running.push_back({thread, activity, {}, TickFailure::not_proven});
@@ -489,6 +492,7 @@ bool InterpreterSampler::is_open(Ledger::TickId tick) const {
 
 InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
   if (frames_left_ == 0) return RawStack{{}, StackEnd::unreadable, {}};
+  if (watch(thread.tid).lacks_files() && !state_of(thread.tid)) return TickFailure::out_of_files;
   Settled result = TickFailure::not_proven;
   for (int tries = 0; tries < most_tries; ++tries) {
     if (tries > 0) {
@@ -916,7 +920,9 @@ void InterpreterSampler::emit(const Kept& kept) {
 }
 
 bool InterpreterSampler::is_ending() {
-  const auto state = state_of(Tid{number(pid_)});
+  const Tid first{number(pid_)};
+  const auto state = state_of(first);
+  if (!state && watch(first).lacks_files()) return false;
   return !state || *state == 'Z' || *state == 'X';
 }
 
