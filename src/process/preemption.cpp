@@ -101,10 +101,12 @@ Preemption::Preemption(const Preemptor& preemptor, const ThreadWatch& watch, con
 Arrival Preemption::arrive(const ThreadPlace& place) {
   if (has_ended(place)) return Arrival::ended;
   // A realtime thread would keep us waiting on its CPU for as long as it likes.
-  if (place.is_realtime || !preemptor_.may_use(cpu_)) return Arrival::not_ours;
+  if (place.is_realtime) return Arrival::realtime;
+  if (!preemptor_.may_use(cpu_)) return Arrival::not_ours;
   is_away_ = true;
   preemptor_.raise_priority();
   if (!preemptor_.go_to(cpu_)) return Arrival::not_ours;
+  since_ = std::chrono::steady_clock::now();
   const auto turns = watch_.turns();
   const auto now = watch_.place();
   if (has_ended(now)) return Arrival::ended;

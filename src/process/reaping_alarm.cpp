@@ -74,12 +74,12 @@ ReapingAlarm::ReapingAlarm() {
 }
 
 ReapingAlarm::~ReapingAlarm() {
-  set_period(0);
+  if (is_running_) set_period(0);
 }
 
-// NOLINTNEXTLINE(readability-convert-member-functions-to-static): of the one alarm that there is
 std::vector<ThreadReport> ReapingAlarm::stop() {
   set_period(0);
+  is_running_ = false;
   std::vector<ThreadReport> all(reports.begin(), reports.begin() + report_count);
   report_count = 0;
   return all;

@@ -19,6 +19,9 @@ class ReapingAlarm {
 
   /// Stops the signals; what they were told.
   [[nodiscard]] std::vector<ThreadReport> stop();
+
+ private:
+  bool is_running_ = true;
 };
 
 }  // namespace sampler

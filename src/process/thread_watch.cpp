@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 
 #include "sampler/base/file.h"
@@ -13,9 +15,19 @@
 namespace sampler {
 namespace {
 
-UniqueFd open_task_file(Pid pid, Tid tid, std::string_view name) {
+/// Whether this is one of the last files that we may open: they are left for the output and the like.
+bool is_among_last(const UniqueFd& file) {
+  constexpr rlim_t files_left = 16;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+  return static_cast<rlim_t>(file.get()) + files_left >= limit.rlim_cur;
+}
+
+UniqueFd open_task_file(Pid pid, Tid tid, std::string_view name, bool& lacks_files) {
   auto file = open_file(fmt::format("/proc/{}/task/{}/{}", number(pid), number(tid), name), O_RDONLY);
-  return file ? std::move(*file) : UniqueFd{};
+  const bool is_too_many = file ? is_among_last(*file) : file.error() == EMFILE || file.error() == ENFILE;
+  lacks_files = lacks_files || is_too_many;
+  return file && !is_too_many ? std::move(*file) : UniqueFd{};
 }
 
 template <std::size_t N>
@@ -77,9 +89,15 @@ std::optional<ThreadPlace> parse_place(std::string_view text) {
 }
 
 ThreadWatch::ThreadWatch(Pid pid, Tid tid)
-    : stat_{open_task_file(pid, tid, "stat")},
-      schedstat_{open_task_file(pid, tid, "schedstat")},
-      syscall_{open_task_file(pid, tid, "syscall")} {}
+    : stat_{open_task_file(pid, tid, "stat", lacks_files_)},
+      schedstat_{open_task_file(pid, tid, "schedstat", lacks_files_)},
+      syscall_{open_task_file(pid, tid, "syscall", lacks_files_)} {
+  if (!lacks_files_) return;
+  // A part of the evidence is none.
+  stat_ = UniqueFd{};
+  schedstat_ = UniqueFd{};
+  syscall_ = UniqueFd{};
+}
 
 std::optional<char> ThreadWatch::state() const {
   std::array<char, 512> buffer;

@@ -79,9 +79,8 @@ InterpreterSampler::InterpreterSampler(const Process& process, ProcessMemory& me
 }
 
 bool InterpreterSampler::tick() {
-  codes_.begin_tick();
+  forget_copied();
   numbers_.begin_tick();
-  placed_.clear();
   is_idle_ = false;
   auto& ledger = recording_.ledger;
   const auto tick = ledger.open();
@@ -94,6 +93,19 @@ bool InterpreterSampler::tick() {
     return false;
   }
   return has_failed || must_confirm(Clock::now()) ? confirm() : true;
+}
+
+void InterpreterSampler::forget_copied() {
+  codes_.begin_tick();
+  placed_.clear();
+  frames_left_ = most_frames_at_once;
+}
+
+RawStack InterpreterSampler::walk(Overlay& overlay, RemoteAddress state) {
+  if (frames_left_ == 0) return RawStack{{}, StackEnd::unreadable, {}};
+  auto stack = walk_frames(overlay, runtime_, codes_, state);
+  frames_left_ -= std::min(frames_left_, stack.frames.size());
+  return stack;
 }
 
 bool InterpreterSampler::must_confirm(Clock::time_point now) const {
@@ -129,22 +141,18 @@ void InterpreterSampler::sample(Ledger::TickId tick) {
   if (options_.hold == Hold::none) return sample_unheld(tick);
   auto failure = TickFailure::unreadable;
   for (int tries = 0; tries < most_tries; ++tries) {
-    const auto bystander = look_at_last_holder();
-    auto everyone = read_everyone(bystander);
+    frames_left_ = most_frames_at_once;
+    const auto bystanders = look_at_bystanders();
+    auto everyone = read_everyone(bystanders);
     failure = TickFailure::unreadable;
     if (!everyone) continue;
     failure = TickFailure::no_interpreter;
     if (!are_ready(everyone->before) || !are_ready(everyone->after)) continue;
     failure = TickFailure::gil_too_busy;
     forget_ended(everyone->threads);
-    if (!gils_.has_gil()) return settle_together(tick, everyone->threads);
-    if (!count_switches(everyone->before) || !count_switches(everyone->after)) {
-      return settle_all(tick, everyone->threads, everyone->after);
-    }
     // After one switch, only the two threads concerned can have changed anything.
-    if (are_settled(everyone->before, everyone->after)) {
-      return sample_counted(tick, std::move(*everyone), bystander);
-    }
+    if (is_counted(*everyone) && !are_settled(everyone->before, everyone->after)) continue;
+    return sample_read(tick, std::move(*everyone), bystanders);
   }
   recording_.ledger.fail(tick, failure);
 }
@@ -154,6 +162,7 @@ void InterpreterSampler::sample_unheld(Ledger::TickId tick) {
   auto failure = TickFailure::unreadable;
   for (int tries = 0; tries < most_tries; ++tries) {
     best.reset();  // the lasting stacks are those of this reading now
+    frames_left_ = most_frames_at_once;
     auto everyone = read_everyone();
     failure = TickFailure::unreadable;
     if (!everyone) continue;
@@ -166,44 +175,61 @@ void InterpreterSampler::sample_unheld(Ledger::TickId tick) {
   }
   if (!best) return recording_.ledger.fail(tick, failure);
   forget_ended(best->threads);
-  is_idle_ = options_.report_idle && gils_.has_gil() &&
-             std::all_of(best->after.begin(), best->after.end(),
-                         [](const GilState& gil) { return gil.holder.is_null(); });
+  is_idle_ = is_idle(best->threads, best->after);
   keep_proven(*best);
   for (const auto& thread : best->threads) {
-    if (is_unplaced(thread)) keep(tick, thread, {}, settle(thread, false));
+    if (is_unplaced(thread)) settle_unplaced(tick, thread, {});
   }
 }
 
 bool InterpreterSampler::is_whole(const Reading& everyone) const {
   return !everyone_.has_missed() &&
          std::none_of(everyone.lasting.begin(), everyone.lasting.end(), [](const LastingReading& reading) {
-           return reading.lasting->stack.end() == StackEnd::torn;
+           return reading.lasting != nullptr && reading.lasting->stack.end() == StackEnd::torn;
          });
 }
 
-std::optional<InterpreterSampler::Bystander> InterpreterSampler::look_at_last_holder() {
-  if (!last_holder_) return std::nullopt;
-  // The order matters, as in settle_once().
-  const auto turns = watch(last_holder_->tid).turns();
-  const auto state = state_of(last_holder_->tid);
-  if (!turns || !state || *state == 'R' || watch(last_holder_->tid).is_on_cpu()) return std::nullopt;
-  return Bystander{*last_holder_, *turns};
+InterpreterSampler::Bystanders InterpreterSampler::look_at_bystanders() {
+  Bystanders bystanders;
+  // What the other modes keep mostly runs.
+  if (options_.mode != Mode::wall) return bystanders;
+  for (const auto& thread : last_unproven_) {
+    if (thread.tid == Tid{}) continue;
+    // The order matters, as in settle_once().
+    const auto turns = watch(thread.tid).turns();
+    const auto state = state_of(thread.tid);
+    if (!turns || !state || *state == 'R' || watch(thread.tid).is_on_cpu()) continue;
+    bystanders.emplace(thread.state.value, Bystander{thread, *turns});
+  }
+  return bystanders;
 }
 
-bool InterpreterSampler::stood_by(const Bystander& bystander, const LastingReading& reading) {
+bool InterpreterSampler::stood_by(const Bystanders& bystanders, const LastingReading& reading,
+                                  const std::vector<GilState>& after) {
   const auto& [thread, activity, lasting] = reading;
-  if (!(thread == bystander.thread) || activity.holds_gil || lasting->stack.end() == StackEnd::unreadable) {
-    return false;
-  }
+  if (lasting == nullptr) return false;
+  const auto found = bystanders.find(thread.state.value);
+  if (found == bystanders.end() || !(found->second.thread == thread)) return false;
+  // Of a blocked holder more is to be asked.
+  if (activity.holds_gil || is_holder(after, thread.state)) return false;
+  if (lasting->stack.end() == StackEnd::unreadable) return false;
   const auto bounds = c_stack_of(everyone_, thread);
   const bool is_elsewhere =
       bounds && !lasting->stack.c_stack().is_null() && !bounds->may_hold(lasting->stack.c_stack());
-  return !is_elsewhere && has_stood_still(thread.tid, bystander.turns);
+  return !is_elsewhere && has_stood_still(thread.tid, found->second.turns);
 }
 
-void InterpreterSampler::sample_counted(Ledger::TickId tick, Reading everyone,
-                                        const std::optional<Bystander>& bystander) {
+bool InterpreterSampler::is_counted(const Reading& everyone) const {
+  return gils_.has_gil() && count_switches(everyone.before) && count_switches(everyone.after);
+}
+
+std::vector<PythonThread> InterpreterSampler::unproven_of(const Reading& everyone) const {
+  if (!gils_.has_gil()) return one_per_thread(everyone.threads);
+  // Which thread changes frames is not told by words that name a state that nobody has, or that any may run.
+  const bool is_untold = !is_counted(everyone) || has_moving_states() ||
+                         names_no_thread(everyone.before, everyone.threads) ||
+                         names_no_thread(everyone.after, everyone.threads);
+  if (is_untold) return everyone.threads;
   // A kernel thread that is inside several interpreters moves between its thread states, which the GIL's
   // words do not always show: what one of them could have changed, so could the others.
   std::vector<Tid> movers;
@@ -212,26 +238,40 @@ void InterpreterSampler::sample_counted(Ledger::TickId tick, Reading everyone,
       movers.push_back(thread.tid);
     }
   }
-  // Which thread changes frames is not told by words that name a state that nobody has, or that any may run.
-  const bool is_untold = has_moving_states() || names_no_thread(everyone.before, everyone.threads) ||
-                         names_no_thread(everyone.after, everyone.threads);
-  const auto is_unproven = [&](const PythonThread& thread) {
-    return is_untold || is_unplaced(thread) ||
-           std::find(movers.begin(), movers.end(), thread.tid) != movers.end();
-  };
   std::vector<PythonThread> unproven;
-  std::copy_if(everyone.threads.begin(), everyone.threads.end(), std::back_inserter(unproven), is_unproven);
-  last_holder_.reset();
-  if (unproven.size() == 1 && unproven.front().tid != Tid{}) last_holder_ = unproven.front();
-  std::erase_if(everyone.lasting, [&](const LastingReading& reading) {
-    if (!is_unproven(reading.thread)) return false;
-    const bool is_settled = bystander && !is_untold && stood_by(*bystander, reading);
-    if (is_settled) std::erase(unproven, reading.thread);
-    return !is_settled;
+  std::copy_if(everyone.threads.begin(), everyone.threads.end(), std::back_inserter(unproven),
+               [&](const PythonThread& thread) {
+                 return is_unplaced(thread) ||
+                        std::find(movers.begin(), movers.end(), thread.tid) != movers.end();
+               });
+  return unproven;
+}
+
+void InterpreterSampler::sample_read(Ledger::TickId tick, Reading everyone, const Bystanders& bystanders) {
+  is_idle_ = is_idle(everyone.threads, everyone.after);
+  auto unproven = unproven_of(everyone);
+  std::unordered_set<std::uint64_t> open;  // the states of unproven
+  for (const auto& thread : unproven) open.insert(thread.state.value);
+  last_unproven_.clear();
+  if (interpreters_.size() < 2) last_unproven_ = unproven;
+  const bool is_proven = is_counted(everyone);  // whoever is not among unproven
+  std::erase_if(everyone.parts, [&](const ThreadReading& part) {
+    return !is_proven || open.contains(part.thread.state.value);
   });
-  std::erase_if(everyone.parts, [&](const auto& reading) { return is_unproven(reading.thread); });
+  std::erase_if(everyone.lasting, [&](const LastingReading& reading) {
+    const auto state = reading.thread.state.value;
+    if (!open.contains(state)) return !is_proven;
+    if (!stood_by(bystanders, reading, everyone.after)) return true;
+    open.erase(state);
+    return false;
+  });
+  std::erase_if(unproven, [&](const auto& thread) { return !open.contains(thread.state.value); });
   keep_proven(everyone);
-  settle_all(tick, unproven, everyone.after);
+  if (gils_.has_gil()) {
+    settle_all(tick, unproven, everyone.after);
+  } else {
+    settle_together(tick, unproven);
+  }
 }
 
 bool InterpreterSampler::has_moving_states() const {
@@ -253,6 +293,10 @@ bool InterpreterSampler::names_no_thread(const std::vector<GilState>& gils,
 
 void InterpreterSampler::keep_proven(Reading& reading) {
   for (const auto& [thread, activity, lasting] : reading.lasting) {
+    if (lasting == nullptr) {
+      keep(thread, activity, RawStack{{}, StackEnd::unreadable, {}});
+      continue;
+    }
     auto& stack = lasting->stack;
     kept_.push_back({thread, activity, stack.decode(*runtime_.layout, recording_.stacks), stack.end()});
   }
@@ -277,8 +321,6 @@ void InterpreterSampler::keep(const PythonThread& thread, const ThreadActivity& 
 
 void InterpreterSampler::settle_all(Ledger::TickId tick, const std::vector<PythonThread>& threads,
                                     const std::vector<GilState>& gils) {
-  is_idle_ = options_.report_idle &&
-             std::all_of(gils.begin(), gils.end(), [](const GilState& gil) { return gil.holder.is_null(); });
   const bool is_untold = names_no_thread(gils, threads);
   const auto holds = [&](Tid tid) {
     // Somebody has the GIL, and the words do not tell who: whoever runs may.
@@ -296,20 +338,21 @@ void InterpreterSampler::settle_all(Ledger::TickId tick, const std::vector<Pytho
   for (const auto& thread : ones) {
     auto activity = activity_of(thread, gils);
     activity.holds_gil = activity.holds_gil || holds(thread.tid);
-    if (is_wanted(activity)) keep(tick, thread, activity, settle(thread, activity.holds_gil));
+    if (!is_wanted(activity)) continue;
+    if (is_unplaced(thread)) {
+      settle_unplaced(tick, thread, activity);
+    } else {
+      keep(tick, thread, activity, settle(thread, activity.holds_gil));
+    }
   }
 }
 
 void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<PythonThread>& threads) {
   std::vector<Subject> running;
   std::vector<Subject> blocked;
-  is_idle_ = options_.report_idle && std::none_of(threads.begin(), threads.end(), [&](const auto& thread) {
-               return is_attached(thread.state);
-             });
-  for (const auto& thread : one_per_thread(threads)) {
+  for (const auto& thread : threads) {
     auto activity = activity_of(thread, {});
-    // What holding the GIL is elsewhere: it runs Python now.
-    activity.holds_gil = std::any_of(threads.begin(), threads.end(), [&](const PythonThread& other) {
+    activity.holds_gil = std::any_of(threads_.begin(), threads_.end(), [&](const PythonThread& other) {
       return other.tid == thread.tid && is_attached(other.state);
     });
     if (!is_wanted(activity)) continue;
@@ -321,7 +364,10 @@ void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<
     // The order matters, as in settle_once().
     const auto turns = watch(thread.tid).turns();
     const auto state = state_of(thread.tid);
-    if (!state) continue;
+    if (!state) {
+      if (watch(thread.tid).lacks_files()) keep(tick, thread, activity, TickFailure::out_of_files);
+      continue;
+    }
     if (*state == 'R') {
       if (may_join(tick, thread, activity))
         running.push_back({thread, activity, {}, TickFailure::not_proven});
@@ -352,17 +398,30 @@ bool InterpreterSampler::may_join(Ledger::TickId tick, const PythonThread& threa
   foresee(thread);
   if (spin_for(thread.tid) != 0us) return true;
   // It shares our CPU, and cannot stop while we wait for the others.
+  const auto start = Clock::now();
   auto attempt = tracer_.hold(thread.tid, 0us);
-  if (std::holds_alternative<HeldThread>(attempt)) return true;
-  keep(tick, thread, activity, unheld(attempt));
-  return false;
+  if (!std::holds_alternative<HeldThread>(attempt)) {
+    keep(tick, thread, activity, unheld(attempt));
+    return false;
+  }
+  let_go(attempt, start);
+  return true;
+}
+
+void InterpreterSampler::let_go(StopAttempt& attempt, Clock::time_point start) {
+  {
+    const auto held = std::move(std::get<HeldThread>(attempt));
+    if (held.cut_short_a_call()) recording_.count_interrupted_call();
+  }  // the thread runs again here
+  recording_.held.add(start, Clock::now());
 }
 
 void InterpreterSampler::read_together(std::vector<Subject>& running) {
+  if (running.empty()) return;
   std::vector<Tid> tids;
   for (const auto& subject : running) tids.push_back(subject.thread.tid);
   const auto start = Clock::now();
-  const auto attempts = tracer_.hold_all(tids);
+  auto attempts = tracer_.hold_all(tids);
   for (std::size_t i = 0; i < running.size(); ++i) {
     if (std::holds_alternative<HeldThread>(attempts[i])) {
       if (auto stack = read(running[i].thread)) running[i].settled = std::move(*stack);
@@ -370,13 +429,10 @@ void InterpreterSampler::read_together(std::vector<Subject>& running) {
       running[i].settled = unheld(attempts[i]);
     }
   }
-  for (const auto& attempt : attempts) {
-    if (const auto* held = std::get_if<HeldThread>(&attempt)) {
-      if (held->cut_short_a_call()) recording_.count_interrupted_call();
-      recording_.held.add(start, Clock::now());
-    }
+  for (auto& attempt : attempts) {
+    if (std::holds_alternative<HeldThread>(attempt)) let_go(attempt, start);
   }
-}  // all run again here
+}
 
 void InterpreterSampler::keep(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity,
                               Settled settled) {
@@ -398,14 +454,51 @@ void InterpreterSampler::keep(Ledger::TickId tick, const PythonThread& thread, c
   pending->ticks.push_back({tick, Clock::now()});
 }
 
-InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
+void InterpreterSampler::settle_unplaced(Ledger::TickId tick, const PythonThread& thread,
+                                         const ThreadActivity& activity) {
   // Where nobody knows which thread runs a state, nothing proves its stack; unless it has none.
-  if (is_unplaced(thread)) {
-    const auto stack = walk_frames(everyone_, runtime_, codes_, thread.state);
-    const bool runs_nothing = stack.frames.empty() && stack.end == StackEnd::complete;
-    const bool is_placed = std::find(placed_.begin(), placed_.end(), thread.state) != placed_.end();
-    return runs_nothing || is_placed ? Settled{Gone{}} : RawStack{{}, StackEnd::unreadable, {}};
+  const auto stack = walk(everyone_, thread.state);
+  const bool runs_nothing = stack.frames.empty() && stack.end == StackEnd::complete;
+  if (runs_nothing || is_placed(thread.state)) return;
+  if (is_open(tick)) {
+    unplaced_.push_back({thread, activity, tick});
+  } else {
+    keep(thread, activity, RawStack{{}, StackEnd::unreadable, {}});
   }
+}
+
+void InterpreterSampler::settle_unplaced(const std::vector<Waiting>& ticks) {
+  for (const auto& waiting : ticks) {
+    std::erase_if(unplaced_, [&](const UnplacedState& state) {
+      if (state.tick != waiting.tick) return false;
+      if (is_placed(state.thread.state)) return true;
+      if (is_open(state.tick)) return false;
+      emit({state.thread, state.activity, unreadable_stack(recording_.stacks), StackEnd::unreadable});
+      return true;
+    });
+  }
+}
+
+void InterpreterSampler::forget_unplaced(const std::vector<Waiting>& ticks) {
+  for (const auto& waiting : ticks) {
+    std::erase_if(unplaced_, [&](const UnplacedState& state) { return state.tick == waiting.tick; });
+  }
+}
+
+bool InterpreterSampler::is_placed(RemoteAddress state) const {
+  return std::find(placed_.begin(), placed_.end(), state) != placed_.end();
+}
+
+bool InterpreterSampler::is_open(Ledger::TickId tick) const {
+  return std::any_of(pending_.begin(), pending_.end(), [&](const PendingStop& pending) {
+    return std::any_of(pending.ticks.begin(), pending.ticks.end(),
+                       [&](const Waiting& waiting) { return waiting.tick == tick; });
+  });
+}
+
+InterpreterSampler::Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
+  if (frames_left_ == 0) return RawStack{{}, StackEnd::unreadable, {}};
+  if (watch(thread.tid).lacks_files() && !state_of(thread.tid)) return TickFailure::out_of_files;
   Settled result = TickFailure::not_proven;
   for (int tries = 0; tries < most_tries; ++tries) {
     if (tries > 0) {
@@ -479,7 +572,6 @@ InterpreterSampler::Settled InterpreterSampler::settle_by_preemption(const Pytho
   const auto& its = watch(thread.tid);
   const auto place = its.place();
   if (!place) return Gone{};
-  const auto start = Clock::now();
   Preemption visit{*preemptor_, its, *place};
   switch (visit.arrival()) {
     case Arrival::there:
@@ -490,13 +582,16 @@ InterpreterSampler::Settled InterpreterSampler::settle_by_preemption(const Pytho
       recording_.count_proof(false);
       return TickFailure::not_proven;
     case Arrival::not_ours:
-    case Arrival::uncounted:
       return TickFailure::foreign_cpu;
+    case Arrival::realtime:
+      return TickFailure::realtime;
+    case Arrival::uncounted:
+      return TickFailure::uncounted;
   }
   auto stack = read(thread);
   const bool stood_still = visit.stood_still();
   visit.leave();
-  recording_.held.add(start, Clock::now());
+  recording_.held.add(visit.since(), Clock::now());
   recording_.count_proof(stood_still);
   return stack && stood_still ? Settled{std::move(*stack)} : TickFailure::not_proven;
 }
@@ -531,9 +626,8 @@ std::optional<RawStack> InterpreterSampler::read(const PythonThread& thread) {
   const bool is_single = interpreters_.size() < 2;
   if (is_single && names_another(overlay, thread)) return std::nullopt;
   const auto bounds = c_stack_of(overlay, thread);
-  auto parts = is_single
-                   ? std::vector<InterpreterStack>{{0, walk_frames(overlay, runtime_, codes_, thread.state)}}
-                   : read_parts(overlay, thread, bounds);
+  auto parts = is_single ? std::vector<InterpreterStack>{{0, walk(overlay, thread.state)}}
+                         : read_parts(overlay, thread, bounds);
   // A state may be run by another thread than it names (PyEval_RestoreThread): then this one's standing still
   // proves nothing.
   const bool is_elsewhere = std::any_of(parts.begin(), parts.end(), [&](const InterpreterStack& part) {
@@ -581,7 +675,7 @@ std::vector<InterpreterStack> InterpreterSampler::read_parts(Overlay& overlay, c
   for (const auto* const threads : {&std::as_const(threads_), &std::as_const(fresh)}) {
     for (const auto& other : *threads) {
       if (!is_its(other)) continue;
-      parts.push_back({other.interpreter, walk_frames(overlay, runtime_, codes_, other.state)});
+      parts.push_back({other.interpreter, walk(overlay, other.state)});
     }
   }
   if (has_moving_states() && bounds) add_moving_states(overlay, *bounds, parts);
@@ -593,7 +687,7 @@ void InterpreterSampler::add_moving_states(Overlay& overlay, const CStackBounds&
   std::vector<std::byte> c_stack;
   for (const auto& moving : threads_) {
     if (!is_unplaced(moving)) continue;
-    auto stack = walk_frames(overlay, runtime_, codes_, moving.state);
+    auto stack = walk(overlay, moving.state);
     if (stack.frames.empty()) continue;
     if (c_stack.empty()) c_stack = copy_c_stack(memory_, bounds.pointer, bounds.pthread);
     if (!runs_on(c_stack, moving.state, stack)) continue;
@@ -625,8 +719,7 @@ bool InterpreterSampler::knows(const std::vector<Interpreter>& interpreters) {
   return !gils_.guard(structs);
 }
 
-std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone(
-    const std::optional<Bystander>& bystander) {
+std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone(const Bystanders& bystanders) {
   codes_.begin_reading();
   if (!everyone_.fetch(gils_.before(), gils_.after())) {
     // A subinterpreter may have ended, and its GIL with it.
@@ -645,14 +738,16 @@ std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone(
     // Who held the GIL last is not proven by its words: the caller settles that thread by itself.
     const bool may_run = !are_counted || held_last(reading.before, thread.state);
     const bool is_settled_later =
-        may_run && options_.hold != Hold::none && !(bystander && bystander->thread == thread);
+        may_run && options_.hold != Hold::none && !bystanders.contains(thread.state.value);
     if (is_unplaced(thread) || is_settled_later) continue;
     const auto activity = activity_of(thread, reading.before);
     if (!is_wanted(activity)) continue;
     if (interpreters_.size() < 2) {
-      reading.lasting.push_back({thread, activity, &walk_lasting(thread)});
+      auto* const lasting = frames_left_ > 0 ? &walk_lasting(thread) : nullptr;
+      if (lasting != nullptr) frames_left_ -= std::min(frames_left_, lasting->stack.frame_count());
+      reading.lasting.push_back({thread, activity, lasting});
     } else {
-      reading.parts.push_back({thread, activity, walk_frames(everyone_, runtime_, codes_, thread.state)});
+      reading.parts.push_back({thread, activity, walk(everyone_, thread.state)});
     }
   }
   if (everyone_.has_missed()) {
@@ -675,7 +770,8 @@ InterpreterSampler::LastingStack& InterpreterSampler::walk_lasting(const PythonT
 ThreadActivity InterpreterSampler::activity_of(const PythonThread& thread,
                                                const std::vector<GilState>& gils) {
   ThreadActivity activity;
-  activity.holds_gil = is_holder(gils, thread.state);
+  // Without a GIL, what holding it is elsewhere: it runs Python now.
+  activity.holds_gil = gils_.has_gil() ? is_holder(gils, thread.state) : is_attached(thread.state);
   const bool is_filter = options_.mode == Mode::active || options_.mode == Mode::cpu;
   if (!is_filter && !options_.report_activity) return activity;
   activity.on_cpu = state_of(thread.tid) == 'R';
@@ -689,6 +785,16 @@ bool InterpreterSampler::is_attached(RemoteAddress state) {
   constexpr std::int32_t attached = 1;  // _Py_THREAD_ATTACHED
   const auto value = read_as<std::int32_t>(everyone_, state + runtime_.layout->thread.attachment.offset);
   return value && *value == attached;
+}
+
+bool InterpreterSampler::is_idle(const std::vector<PythonThread>& threads,
+                                 const std::vector<GilState>& gils) {
+  if (!options_.report_idle) return false;
+  if (!gils_.has_gil()) {
+    return std::none_of(threads.begin(), threads.end(),
+                        [&](const PythonThread& thread) { return is_attached(thread.state); });
+  }
+  return std::all_of(gils.begin(), gils.end(), [](const GilState& gil) { return gil.holder.is_null(); });
 }
 
 bool InterpreterSampler::is_wanted(const ThreadActivity& activity) const {
@@ -722,7 +828,7 @@ bool InterpreterSampler::waits_for(Tid tid) const noexcept {
 
 void InterpreterSampler::stop_came(Tid tid, HeldThread held) {
   const auto pending = take_pending(tid);
-  codes_.begin_tick();
+  forget_copied();
   std::vector<std::optional<RawStack>> stacks;
   const auto start = Clock::now();
   {
@@ -744,6 +850,7 @@ void InterpreterSampler::stop_came(Tid tid, HeldThread held) {
 void InterpreterSampler::thread_ended(Tid tid) {
   watches_.erase(number(tid));
   for (const auto& pending : take_pending(tid)) {
+    forget_unplaced(pending.ticks);
     for (const auto& waiting : pending.ticks) recording_.ledger.release(waiting.tick);
   }
 }
@@ -754,6 +861,7 @@ void InterpreterSampler::abandon() {
     for (const auto& waiting : pending.ticks) recording_.ledger.cancel(waiting.tick);
   }
   pending_.clear();
+  unplaced_.clear();
 }
 
 void InterpreterSampler::give_up(Clock::time_point now) {
@@ -774,7 +882,7 @@ std::optional<RawStack> InterpreterSampler::read_interrupted(const PendingStop& 
   // stopped for this long is in the kernel or waits for a CPU, and stops before its program goes on: its
   // stack stands still.
   const auto tid = pending.thread.tid;
-  codes_.begin_tick();
+  forget_copied();
   tracer_.forget_lost();
   const auto turns = watch(tid).turns();
   auto stack = read(pending.thread);
@@ -785,6 +893,7 @@ std::optional<RawStack> InterpreterSampler::read_interrupted(const PendingStop& 
 void InterpreterSampler::settle_waiting(const PendingStop& pending, const std::vector<Waiting>& ticks,
                                         const std::optional<RawStack>& stack) {
   if (!memory_.is_same_program() || (!stack && is_ending())) {
+    forget_unplaced(ticks);
     for (const auto& waiting : ticks) recording_.ledger.cancel(waiting.tick);
     return;
   }
@@ -795,6 +904,7 @@ void InterpreterSampler::settle_waiting(const PendingStop& pending, const std::v
     if (!stack) recording_.ledger.fail(waiting.tick, TickFailure::stop_timed_out);
     recording_.ledger.release(waiting.tick);
   }
+  settle_unplaced(ticks);
 }
 
 std::optional<InterpreterSampler::Clock::time_point> InterpreterSampler::next_give_up() const {
@@ -816,7 +926,9 @@ void InterpreterSampler::emit(const Kept& kept) {
 }
 
 bool InterpreterSampler::is_ending() {
-  const auto state = state_of(Tid{number(pid_)});
+  const Tid first{number(pid_)};
+  const auto state = state_of(first);
+  if (!state && watch(first).lacks_files()) return false;
   return !state || *state == 'Z' || *state == 'X';
 }
 

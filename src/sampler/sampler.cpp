@@ -16,7 +16,8 @@ using namespace std::chrono_literals;
 
 constexpr auto checkpoint_interval = 3s;
 constexpr auto progress_interval = 250ms;
-/// With `--hz max` no wait ever comes: signals are looked at this often all the same.
+/// Where ticks come without a wait (`--hz max`) signals are looked at this often all the same; a thread that
+/// has stopped, which only we can let go, each time.
 constexpr auto longest_without_poll = 1ms;
 
 /// Three files of /proc stay open per thread that is watched; the usual soft limit is 1,024.
@@ -100,7 +101,7 @@ std::optional<Sampler::Clock::time_point> Sampler::next_work() const {
 void Sampler::wait_until(std::optional<Clock::time_point> moment) {
   const auto now = Clock::now();
   const auto wait = moment ? std::max<std::chrono::nanoseconds>(*moment - now, 0ns) : progress_interval;
-  if (wait == 0ns && now - last_poll_ < longest_without_poll) return;
+  if (wait == 0ns && !tracer_.has_pending() && now - last_poll_ < longest_without_poll) return;
   last_poll_ = now;
 
   // A negative descriptor is passed over: no output to watch, a target that is done, a kernel without pidfd.

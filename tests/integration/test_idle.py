@@ -72,6 +72,21 @@ class Idle:
                 self.assertGreaterEqual(min(counts.get("spin1", 0), counts.get("spin2", 0)), 0.1 * run.total,
                                         str(counts))
 
+    def test_gil_keeps_the_holder_that_is_not_held_still(self):
+        target = self.start("spin", "sleep")
+        run, counts = self.counts(target, "-g", "--hold", "none")
+        self.assertEqual(list(counts), ["spin1"], str(run))
+        self.assertGreaterEqual(counts["spin1"], 0.9 * run.summary.taken, str(run))
+
+    def test_idle_time_is_told_where_nobody_is_held_still(self):
+        for threads, least, most in ((("sleep",), 0.9, 1), (("spin", "sleep"), 0, 0.1)):
+            with self.subTest(threads=threads):
+                run = harness.run_sampler(self, "-p", self.start(*threads).pid, "-s", "0.5", "--hz", "200",
+                                          "--hold", "none", "--style", "pyflame", "-g")
+                idle = sum(stack.count for stack in run.folded if stack.frames == (b"(idle)",))
+                self.assertGreaterEqual(idle, least * run.summary.taken, str(run))
+                self.assertLessEqual(idle, most * run.summary.taken, str(run))
+
     def test_nobody_holds_the_gil_of_an_idle_target(self):
         target = self.start("sleep")
         for options in (("-g",), ("-x",), ("--mode", "cpu")):

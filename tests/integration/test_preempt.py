@@ -25,6 +25,17 @@ class Preempt:
         self.assertIn("the thread's CPU is not the sampler's to use (--hold ptrace needs none)", run.errors)
         self.assertLess(run.summary.taken, 0.1 * run.summary.asked, str(run))
 
+    def test_a_realtime_thread_is_told(self):
+        target, _, _ = self.pinned()
+        try:
+            os.sched_setscheduler(target.facts["tids"]["spin1"], os.SCHED_RR, os.sched_param(1))
+        except PermissionError:
+            self.skipTest("realtime priority is not to be had")
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0.5", "--hold", "preempt")
+        harness.assert_accounts(self, run)
+        self.assertIn("failed: the thread has realtime priority", run.errors)
+        self.assertNotIn("not the sampler's to use", run.errors)
+
     def test_one_cpu_for_both_is_enough(self):
         target, ours, _ = self.pinned()
         run = harness.run_sampler(self, "-p", target.pid, "-s", "1", "--hold", "preempt",
@@ -37,8 +48,8 @@ class Preempt:
         tracer = subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-e", "trace=none", "-p", str(target.pid)],
                                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(harness.end, tracer)
-        harness.wait_until(lambda: all(status["TracerPid"] != ["0"] for status in harness.tasks(target.pid).values()),
-                           10, "strace has every thread")
+        harness.wait_until(lambda: all(status["TracerPid"] == str(tracer.pid)
+                                       for status in harness.tasks(target.pid).values()), 10, "strace has every thread")
         for hold in ("preempt", "none"):
             run = harness.run_sampler(self, "-p", target.pid, "-s", "0.5", "--hold", hold)
             self.assertGreater(run.summary.taken, 0.5 * run.summary.asked, str(run))

@@ -15,6 +15,7 @@ FIRST_WITH_MODULE = (3, 8)
 # marked, and the outer part is a sample of its own: at most this share of them.
 FIRST_TOLD = (3, 10)
 MOST_ALONE = 0.05
+MOST_MARKED = 0.01
 
 
 def border(interpreter):
@@ -89,25 +90,33 @@ class Case:
             return "%r is not in %s" % (entered[0], inner)
         return broken_chain(frames[at + 2:], thread["interpreter"])
 
-    def spins(self, how, count=2):
+    def spins(self, how, count=2, needed=SAMPLES, cpus=None):
+        """Where the target and the sampler share `cpus`, a thread stops late."""
         target = self.start(how, "spin", count)
-        samples = inside = self.alone = 0
+        for tid in harness.tasks(target.pid) if cpus else ():
+            os.sched_setaffinity(tid, cpus)
+        program = ["taskset", "-c", ",".join(map(str, cpus)), harness.sampler_binary()] if cpus else None
+        samples = inside = marked = self.alone = 0
         for _ in range(MOST_RUNS):
-            run = harness.run_sampler(self, "-p", target.pid, "--full-paths", *harness.AT_FULL_SPEED, "-s", "2", timeout=60)
+            run = harness.run_sampler(self, "-p", target.pid, "--full-paths", *harness.AT_FULL_SPEED, "-s", "2", timeout=60,
+                                      program=program)
             harness.assert_accounts(self, run)
             for stack in run.folded:
                 why = self.impossible(stack, target.facts["threads"])
                 self.assertIsNone(why, repr(stack))
-                if not harness.is_marked(stack) and re.search(r"<interpreter [1-9]", repr(stack)):
+                if harness.is_marked(stack):
+                    marked += stack.count
+                elif re.search(r"<interpreter [1-9]", repr(stack)):
                     inside += stack.count
             samples += run.total
-            if samples >= SAMPLES:
+            if samples >= needed:
                 break
-        print("%s: 0 impossible of %d samples, %d inside, %d of an outer part alone" % (
-            self.id(), samples, inside, self.alone), file=sys.stderr)
-        self.assertGreaterEqual(samples, SAMPLES)
+        print("%s: 0 impossible of %d samples, %d inside, %d of an outer part alone, %d marked" % (
+            self.id(), samples, inside, self.alone, marked), file=sys.stderr)
+        self.assertGreaterEqual(samples, needed)
         self.assertGreater(inside, samples // 4)
         self.assertLessEqual(self.alone, MOST_ALONE * inside)
+        self.assertLessEqual(marked, MOST_MARKED * samples)
         harness.assert_not_held(self, target.pid)
 
 
@@ -181,6 +190,9 @@ class OfTheModule(Case):
 
     def test_chains_in_interpreters_that_another_thread_made(self):
         self.spins("other")
+
+    def test_chains_where_the_target_and_the_sampler_share_a_cpu(self):
+        self.spins("same", needed=SAMPLES // 8, cpus={min(os.sched_getaffinity(0))})
 
 
 if __name__ == "__main__":

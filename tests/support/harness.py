@@ -160,6 +160,11 @@ def tasks(pid):
     return {tid: status for tid, status in found if status}
 
 
+def status(pid):
+    """The status of a process, as a dictionary; empty when it is gone."""
+    return _status("/proc/%d/status" % pid) or {}
+
+
 def state(pid):
     """The kernel's letter for the process (R, S, D, T, t, Z), or '' when it is gone."""
     status = _status("/proc/%d/status" % pid)

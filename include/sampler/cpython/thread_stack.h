@@ -30,6 +30,7 @@ class ThreadStack {
   void forget() noexcept { end_ = StackEnd::unreadable; }
 
   [[nodiscard]] StackEnd end() const noexcept { return end_; }
+  [[nodiscard]] std::size_t frame_count() const noexcept { return frames_.size(); }
   /// A place on the C stack of the thread that runs it, as RawStack has it.
   [[nodiscard]] RemoteAddress c_stack() const noexcept { return c_stack_; }
   /// The stack in the table, as decode_stack(). Before the codes' next begin_tick().

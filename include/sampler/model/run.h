@@ -27,8 +27,11 @@ enum class TickFailure : std::uint8_t {
   unreadable,      ///< the interpreter's memory made no sense or could not be read
   no_interpreter,  ///< the process had no (initialised) Python at that moment
   foreign_cpu,     ///< a thread was to be preempted on a CPU that we may not use
+  realtime,        ///< a thread to be preempted goes before us
+  uncounted,       ///< a thread was to be preempted where the kernel does not count its turns
+  out_of_files,    ///< we may not have more files open, and so not look at another thread
 };
-inline constexpr std::size_t tick_failure_count = 7;
+inline constexpr std::size_t tick_failure_count = 10;
 
 /// In the words of the summary: "the GIL changed hands too often".
 [[nodiscard]] const char* description(TickFailure failure) noexcept;

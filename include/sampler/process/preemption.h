@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <array>
+#include <chrono>
 #include <optional>
 
 #include "sampler/process/thread_watch.h"
@@ -14,10 +15,11 @@ using CpuSet = std::array<cpu_set_t, 8>;
 
 /// What came of the way to a thread's CPU.
 enum class Arrival {
-  there,     ///< we run where the thread would
-  moved,     ///< the thread had been moved to another CPU by then
-  ended,     ///< the thread has ended
-  not_ours,  ///< we may not use its CPU (affinity, cpuset), or would not get it: the thread is a realtime one
+  there,      ///< we run where the thread would
+  moved,      ///< the thread had been moved to another CPU by then
+  ended,      ///< the thread has ended
+  not_ours,   ///< we may not use its CPU (affinity, cpuset)
+  realtime,   ///< the thread is a realtime one: we would not get its CPU
   uncounted,  ///< this kernel does not count turns: nothing can be proven
 };
 
@@ -76,6 +78,8 @@ class [[nodiscard]] Preemption {
   ~Preemption() { leave(); }
 
   [[nodiscard]] Arrival arrival() const noexcept { return arrival_; }
+  /// When we got the CPU, of a visit that is there: a wait for it was the thread's own time.
+  [[nodiscard]] std::chrono::steady_clock::time_point since() const noexcept { return since_; }
   /// Takes the evidence after: whether the thread executed nothing since we arrived. Before leave().
   [[nodiscard]] bool stood_still() const;
   /// Goes back to where we came from, which lets the thread run: as soon as possible, before anything else.
@@ -89,6 +93,7 @@ class [[nodiscard]] Preemption {
   int home_;
   int cpu_;
   bool is_away_ = false;
+  std::chrono::steady_clock::time_point since_;
   Turns before_;
   Arrival arrival_;
 };

@@ -48,6 +48,8 @@ class ThreadWatch {
  public:
   ThreadWatch(Pid pid, Tid tid);
 
+  /// Whether nothing can be said of the thread because we may have no more files open.
+  [[nodiscard]] bool lacks_files() const noexcept { return lacks_files_; }
   /// 'R' running or ready to run, 'S', 'D', 'T', 't', ...; nothing once the thread has ended.
   [[nodiscard]] std::optional<char> state() const;
   /// Its state and its CPU, of one moment; nothing once the thread has ended.
@@ -65,6 +67,7 @@ class ThreadWatch {
   [[nodiscard]] std::optional<RemoteAddress> stack_pointer() const;
 
  private:
+  bool lacks_files_ = false;
   UniqueFd stat_;
   UniqueFd schedstat_;
   UniqueFd syscall_;

@@ -42,6 +42,9 @@ class InterpreterSampler {
   static constexpr std::chrono::milliseconds confirm_interval{1};
   /// How often a reading that changed under us is repeated.
   static constexpr int most_tries = 4;
+  /// Frames copied at once, about at most; the stacks beyond them are marked. A hostile target may have
+  /// 16,384 threads of 20,000 frames, of some 60 bytes each.
+  static constexpr std::size_t most_frames_at_once = 1'000'000;
 
   InterpreterSampler(const Process& process, ProcessMemory& memory, PythonRuntime runtime,
                      const SamplingOptions& options, Tracer& tracer, Recording& recording);
@@ -78,7 +81,7 @@ class InterpreterSampler {
   struct LastingReading {
     PythonThread thread;
     ThreadActivity activity;
-    LastingStack* lasting = nullptr;
+    LastingStack* lasting = nullptr;  ///< null where the reading has frames enough without it
   };
   /// All that was read at one moment, with the GILs' states before and after.
   struct Reading {
@@ -112,6 +115,12 @@ class InterpreterSampler {
     ThreadActivity activity;
     std::vector<Waiting> ticks;
   };
+  /// A subinterpreter's state that a tick has found no thread for, while stops that may tell are to come.
+  struct UnplacedState {
+    PythonThread thread;
+    ThreadActivity activity;
+    Ledger::TickId tick;
+  };
   /// The memory of a thread that is read by itself.
   struct ThreadCopy {
     explicit ThreadCopy(ProcessMemory& memory) : overlay{memory, 0} {}
@@ -133,14 +142,26 @@ class InterpreterSampler {
     PythonThread thread;
     Turns turns;
   };
+  using Bystanders = std::unordered_map<std::uint64_t, Bystander>;  // by thread state
 
+  /// What was copied before may go.
+  void forget_copied();
+  /// As walk_frames(); unreadable where enough frames were copied.
+  [[nodiscard]] RawStack walk(Overlay& overlay, RemoteAddress state);
   void sample(Ledger::TickId tick);
-  /// The thread that held the GIL last at the last tick, where it is blocked now: mostly it still is the one
-  /// that the words do not prove.
-  [[nodiscard]] std::optional<Bystander> look_at_last_holder();
-  /// Whether what was read of it with everyone is its stack: it is blocked, and has not run since.
-  [[nodiscard]] bool stood_by(const Bystander& bystander, const LastingReading& reading);
-  void sample_counted(Ledger::TickId tick, Reading everyone, const std::optional<Bystander>& bystander);
+  /// The threads that the GIL's words did not prove at the last tick, as far as they are blocked now: mostly
+  /// they still are those that the words do not prove.
+  [[nodiscard]] Bystanders look_at_bystanders();
+  /// Whether what was read of a thread with everyone is its stack: it was blocked before, and has not run
+  /// since.
+  [[nodiscard]] bool stood_by(const Bystanders& bystanders, const LastingReading& reading,
+                              const std::vector<GilState>& after);
+  /// Keeps what is proven of a reading, and settles the others.
+  void sample_read(Ledger::TickId tick, Reading everyone, const Bystanders& bystanders);
+  /// The threads that the GIL's words do not prove.
+  [[nodiscard]] std::vector<PythonThread> unproven_of(const Reading& everyone) const;
+  /// Whether the GIL's words, before and after, prove anything.
+  [[nodiscard]] bool is_counted(const Reading& everyone) const;
   /// Everyone as read at one moment, whoever runs.
   void sample_unheld(Ledger::TickId tick);
   /// Whether a reading of threads that run came in one piece, as far as can be told.
@@ -153,9 +174,19 @@ class InterpreterSampler {
   /// Whether a running thread can be held with others. Where not, what comes of it is kept.
   [[nodiscard]] bool may_join(Ledger::TickId tick, const PythonThread& thread,
                               const ThreadActivity& activity);
+  /// Lets a thread go that was held since `start`, and counts what that did to it.
+  void let_go(StopAttempt& attempt, Clock::time_point start);
   /// Holds all of them still, reads them, and lets them go.
   void read_together(std::vector<Subject>& running);
   void keep(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity, Settled settled);
+  /// Marks a state that runs and that no thread was found for; not before all of the tick's stops have come.
+  void settle_unplaced(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity);
+  /// The same of those that wait with these ticks, after one of their stops has come or is given up.
+  void settle_unplaced(const std::vector<Waiting>& ticks);
+  void forget_unplaced(const std::vector<Waiting>& ticks);
+  [[nodiscard]] bool is_placed(RemoteAddress state) const;
+  /// Whether stops of a tick are still to come.
+  [[nodiscard]] bool is_open(Ledger::TickId tick) const;
 
   [[nodiscard]] Settled settle(const PythonThread& thread, bool holds_gil);
   [[nodiscard]] Settled settle_once(const PythonThread& thread, bool may_stop);
@@ -199,11 +230,12 @@ class InterpreterSampler {
                       const std::optional<RawStack>& stack);
 
   /// Nothing where memory could not be read or the list of threads was damaged. The stacks are those of the
-  /// wanted threads, but for the GIL's last holder; none where the GIL does not count its switches.
-  [[nodiscard]] std::optional<Reading> read_everyone(
-      const std::optional<Bystander>& bystander = std::nullopt);
+  /// wanted threads that the GIL's words may prove, and of the bystanders.
+  [[nodiscard]] std::optional<Reading> read_everyone(const Bystanders& bystanders = {});
   /// Whether a thread state of a free-threaded Python ran when everyone was read last.
   [[nodiscard]] bool is_attached(RemoteAddress state);
+  /// Whether nobody runs Python, and that is to be reported.
+  [[nodiscard]] bool is_idle(const std::vector<PythonThread>& threads, const std::vector<GilState>& gils);
   [[nodiscard]] bool is_wanted(const ThreadActivity& activity) const;
   [[nodiscard]] ThreadActivity activity_of(const PythonThread& thread, const std::vector<GilState>& gils);
   /// Keeps what was proven of the threads: one stack for each.
@@ -253,8 +285,10 @@ class InterpreterSampler {
   Clock::time_point confirmed_at_;
   Overlay code_objects_;                                     // of confirm()
   std::unordered_map<std::uint64_t, LastingStack> lasting_;  // by thread state
-  std::optional<PythonThread> last_holder_;                  // as of the last tick
-  std::vector<RemoteAddress> placed_;                        // moving states whose threads this tick found
+  std::vector<PythonThread> last_unproven_;                  // by the GIL's words of the last tick
+  std::vector<RemoteAddress> placed_;    // moving states whose threads this tick, or late stop, found
+  std::vector<UnplacedState> unplaced_;  // of ticks that wait for stops
+  std::size_t frames_left_ = 0;          // of most_frames_at_once
   bool is_idle_ = false;  // of the tick at work: nobody held the GIL, and that is to be reported
   std::vector<std::uint32_t> unread_;
 };

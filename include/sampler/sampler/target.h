@@ -63,8 +63,8 @@ class Target {
   [[nodiscard]] std::optional<PythonVersion> version() const;
 
  private:
-  /// As fast as it goes is no faster than the stops: to go on asking would keep the CPU from the thread we
-  /// wait for.
+  /// As fast as it goes is no faster than the stops, whether that was asked for or a high rate cannot be
+  /// kept: to go on asking would keep the CPU from the thread we wait for.
   [[nodiscard]] bool waits_for_stop() const;
   [[nodiscard]] bool search();
   void begin(Clock::time_point now);
@@ -87,6 +87,7 @@ class Target {
   Clock::time_point next_search_;
   Clock::time_point rest_end_;
   Clock::time_point search_end_;  ///< of a search for what the program has become
+  bool is_behind_ = false;        ///< the last tick took until the next one was due
   bool was_python_ = false;
   bool is_done_ = false;
   bool is_lost_ = false;

@@ -330,7 +330,7 @@ TEST_CASE("a thread of realtime priority is not visited", "[process]") {
   }
   REQUIRE(waiting.place().is_realtime);
   const Preemptor preemptor;
-  CHECK(Preemption{preemptor, waiting.watch, waiting.place()}.arrival() == Arrival::not_ours);
+  CHECK(Preemption{preemptor, waiting.watch, waiting.place()}.arrival() == Arrival::realtime);
 }
 
 TEST_CASE("a visit ends where it began, with the affinity and the policy of before", "[process]") {

@@ -1,6 +1,8 @@
 #include "sampler/process/thread_watch.h"
 
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <string>
 
@@ -43,6 +45,18 @@ TEST_CASE("a text that is no call is refused", "[process]") {
   CHECK_FALSE(parse_blocked_call("0x5 0x1"));
   CHECK_FALSE(parse_blocked_call("99999999999999999999 0x1"));
   CHECK_FALSE(parse_blocked_call("5 0x11111111111111111"));
+}
+
+TEST_CASE("where no more files may be open a thread is told to lack them", "[process]") {
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit few{8, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+  const ThreadWatch watch{Pid{::getpid()}, Tid{::getpid()}};
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  CHECK(watch.lacks_files());
+  CHECK_FALSE(watch.state());
+  CHECK_FALSE(ThreadWatch{Pid{::getpid()}, Tid{::getpid()}}.lacks_files());
 }
 
 TEST_CASE("a thread that waits on a pipe sleeps in read and is given no CPU", "[process]") {
