@@ -419,6 +419,7 @@ void InterpreterSampler::let_go(StopAttempt& attempt, Clock::time_point start) {
 void InterpreterSampler::read_together(std::vector<Subject>& running) {
   if (running.empty()) return;
   std::vector<Tid> tids;
+  tids.reserve(running.size());
   for (const auto& subject : running) tids.push_back(subject.thread.tid);
   const auto start = Clock::now();
   auto attempts = tracer_.hold_all(tids);
