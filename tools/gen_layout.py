@@ -94,7 +94,10 @@ FRAME_OBJECT = {
     "frame.executable": "AT(PyFrameObject, f_code)",
     "frame.instruction": "AT(PyFrameObject, f_lasti)",
 }
-FRAME_OBJECT_27 = {"frame.size": "COVER(PyFrameObject, f_back, f_code, f_lasti, f_lasti)"}
+FRAME_OBJECT_27 = {
+    "frame.size": "COVER(PyFrameObject, f_back, f_code, f_lasti, f_lasti)",
+    "frame.references": "AT(PyFrameObject, ob_refcnt)",
+}
 FRAME_OBJECT_36 = {
     "frame.size": "COVER(PyFrameObject, f_back, f_code, f_lasti, f_executing)",
     "frame.state": "AT(PyFrameObject, f_executing)",

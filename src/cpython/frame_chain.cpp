@@ -105,6 +105,7 @@ FrameFields frame_fields(const std::byte* bytes, const Layout& layout) {
   fields.function = field_at(bytes, frame, frame.function);
   fields.first_local = field_at(bytes, frame, frame.locals);
   fields.stack_top = field_at(bytes, frame, frame.stack_top);
+  fields.references = field_at(bytes, frame, frame.references);
   fields.state = field_at(bytes, frame, frame.state);
   fields.is_entry = field_at(bytes, frame, frame.is_entry);
   return fields;

@@ -23,6 +23,7 @@ struct FrameFields {
   std::uint64_t instruction = 0;
   std::int32_t bytecode_index = 0;
   std::int32_t stack_top = 0;
+  std::int64_t references = 0;
   std::int8_t state = 0;
   std::uint8_t owner = 0;
   std::uint8_t is_entry = 0;

@@ -360,6 +360,7 @@ constexpr std::array field_keys{
     offset<&Layout::frame, &FrameLayout::stack_top>("frame.stack_top", maybe),
     offset<&Layout::frame, &FrameLayout::is_entry>("frame.is_entry", maybe),
     offset<&Layout::frame, &FrameLayout::locals>("frame.locals", maybe),
+    offset<&Layout::frame, &FrameLayout::references>("frame.references", maybe),
     offset<&Layout::frame, &FrameLayout::state>("frame.state", maybe),
     number<&Layout::frame, &FrameLayout::running_state>("frame.running_state", maybe, 0, 127),
     size<&Layout::code>("code.size", always),

@@ -81,8 +81,8 @@ std::optional<ChainLink> link_of(RemoteMemory& memory, const PythonRuntime& runt
 }  // namespace
 
 bool has_returned(const Layout& layout, const FrameFields& frame) noexcept {
-  const auto running = static_cast<std::int8_t>(layout.frame.running_state);
-  return layout.frame.state.exists() && frame.state != running;
+  if (layout.frame.references.exists() && frame.references <= 0) return true;
+  return layout.frame.state.exists() && frame.state != static_cast<std::int8_t>(layout.frame.running_state);
 }
 
 bool runs_itself(const Layout& layout, const ChainLink& link) noexcept {
@@ -113,8 +113,6 @@ std::optional<ChainLink> callee_on_data_stack(RemoteMemory& memory, const Python
 
 std::optional<ChainLink> callee_among(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
                                       const ChainLink& caller, std::span<const std::uint64_t> frame_objects) {
-  // Without it a frame that has returned and is kept, in a traceback say, would do.
-  if (!runtime.layout->frame.state.exists()) return std::nullopt;
   for (const auto address : frame_objects) {
     if (auto callee = link_of(memory, runtime, codes, {address}, caller.address)) return callee;
   }

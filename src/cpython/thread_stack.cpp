@@ -11,6 +11,13 @@
 namespace sampler {
 namespace {
 
+/// Whether the way to the root is lost, because the outermost frame has returned, or yields.
+bool is_rootless(const WalkedChain& chain, const Layout& layout) {
+  if (chain.links.empty()) return false;
+  const auto& outermost = chain.links.back().fields;
+  return has_returned(layout, outermost) || outermost.owner == owned_by_generator;
+}
+
 std::size_t count_frames(const WalkedChain& chain) {
   return static_cast<std::size_t>(
       std::count_if(chain.links.begin(), chain.links.end(),
@@ -48,7 +55,6 @@ void ThreadStack::walk(RemoteMemory& memory, const PythonRuntime& runtime, CodeC
     append({link->address.value, frames_.size(), link->is_trampoline}, layout);
     if (layout.traits.frame_chain == FrameChain::frame_objects) note(link->address.value);
   }
-  if (end_ == StackEnd::complete && !links_.empty()) root_ = {links_.front().address};
   const auto cframe = place_of_cframe(memory, layout, thread_state);
   c_stack_ = cframe ? *cframe : innermost_trampoline();
 }
@@ -58,9 +64,12 @@ StackEnd ThreadStack::settle(WalkedChain& chain, std::size_t& known, RemoteMemor
   const auto& layout = *runtime.layout;
   if (chain.end == StackEnd::too_deep) return chain.end;
   bool is_torn = chain.end == StackEnd::unreadable;
+  // Where frames do not tell that they run (2.7), one that a traceback keeps would be taken for a call that
+  // goes on.
+  bool may_go_on = layout.traits.frame_chain != FrameChain::frame_objects || layout.frame.state.exists();
   if (is_torn || (known == 0 && is_rootless(chain, layout))) {
+    may_go_on = true;
     // The way to the root is lost: what has not changed is there still.
-    is_torn = is_torn || !layout.frame.state.exists();
     chain.links.clear();
     known = links_.size();
   }
@@ -77,7 +86,7 @@ StackEnd ThreadStack::settle(WalkedChain& chain, std::size_t& known, RemoteMemor
     }
     caller = callee;
   }
-  for (std::size_t steps = 0; caller && steps < most_frames; ++steps) {
+  for (std::size_t steps = 0; may_go_on && caller && steps < most_frames; ++steps) {
     auto callee = layout.traits.frame_chain == FrameChain::frame_objects
                       ? callee_among(memory, runtime, codes, *caller, frame_objects_)
                       : callee_on_data_stack(memory, runtime, codes, *caller);
@@ -86,16 +95,6 @@ StackEnd ThreadStack::settle(WalkedChain& chain, std::size_t& known, RemoteMemor
     caller = std::move(callee);
   }
   return is_torn ? StackEnd::torn : StackEnd::complete;
-}
-
-bool ThreadStack::is_rootless(const WalkedChain& chain, const Layout& layout) {
-  if (chain.links.empty()) return false;
-  const auto& outermost = chain.links.back();
-  if (layout.frame.state.exists()) return has_returned(layout, outermost.fields);
-  if (outermost.fields.owner == owned_by_generator) return true;  // it yields, and is nobody's root
-  // What returns loses its caller. A new root is believed when it is seen again.
-  const auto root = std::exchange(root_, outermost.address);
-  return !root.is_null() && root != root_;
 }
 
 std::optional<ChainLink> ThreadStack::link_at(std::size_t place, RemoteMemory& memory,

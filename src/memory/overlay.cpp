@@ -22,7 +22,7 @@ void Overlay::plan() {
     return block.is_readable && sample_ - block.last_used <= patience_;
   });
   for (const auto& [address, missed] : missed_) {
-    planned.push_back(Block{address, sample_, sample_, missed.turn, sample_});
+    planned.push_back(Block{address, sample_, sample_, missed.turn});
   }
   missed_.clear();
   std::sort(planned.begin(), planned.end(),
@@ -46,13 +46,9 @@ void Overlay::plan() {
 
 void Overlay::plan_runs() {
   runs_.clear();
-  const auto may_join = [&](const Block& block) {
-    return pieces_ == Pieces::whole || sample_ - block.last_changed > patience_;
-  };
   for (std::size_t i = 0; i < planned_.size(); ++i) {
     const auto& block = planned_[i];
-    const bool continues = i > 0 && block.address == planned_[i - 1].address + block_size &&
-                           may_join(block) && may_join(planned_[i - 1]);
+    const bool continues = i > 0 && block.address == planned_[i - 1].address + block_size;
     if (!continues) runs_.push_back(Run{i, i, block.turn});
     runs_.back().end = i + 1;
     runs_.back().turn = std::min(runs_.back().turn, block.turn);
@@ -74,7 +70,6 @@ void Overlay::compare(const Run& run) noexcept {
     const auto offset = i * block_size;
     block.has_changed =
         block.is_new || std::memcmp(copies_[0].data() + offset, copies_[1].data() + offset, block_size) != 0;
-    if (block.has_changed) block.last_changed = sample_;
   }
 }
 

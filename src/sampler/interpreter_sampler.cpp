@@ -18,12 +18,6 @@ const PythonThread* find_thread(const std::vector<PythonThread>& threads, Remote
   return found == threads.end() ? nullptr : &*found;
 }
 
-/// Frame objects are not of one moment for lying side by side; the frames of a data stack nearly are.
-Overlay::Pieces pieces_of(const Layout& layout) {
-  return layout.traits.frame_chain == FrameChain::frame_objects ? Overlay::Pieces::steady
-                                                                : Overlay::Pieces::whole;
-}
-
 /// The first thread state of each kernel thread; all that no thread can be told for.
 std::vector<PythonThread> one_per_thread(const std::vector<PythonThread>& threads) {
   std::vector<PythonThread> ones;
@@ -72,7 +66,7 @@ InterpreterSampler::InterpreterSampler(const Process& process, ProcessMemory& me
       numbers_{pid_},
       gils_{runtime_},
       codes_{runtime_},
-      everyone_{memory, Overlay::patience, pieces_of(*runtime_.layout)},
+      everyone_{memory},
       code_objects_{memory} {
   if (options_.hold == Hold::preempt) preemptor_.emplace();
   if (options_.hold == Hold::none) codes_.let_all_wait();

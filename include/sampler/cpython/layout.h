@@ -124,6 +124,7 @@ struct FrameLayout {
                                     ///< negative while it runs itself or calls C
   Field<std::uint8_t> is_entry;     ///< not 0: called by C
   Field<RemoteAddress> locals;      ///< the first of its locals; its value stack follows them
+  Field<std::int64_t> references;   ///< to a frame object; none once it has returned and nobody keeps it
   Field<std::int8_t> state;         ///< of a frame object
   std::uint32_t running_state = 0;  ///< what `state` is while the call goes on
 };

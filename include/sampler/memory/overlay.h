@@ -30,15 +30,9 @@ class Overlay final : public RemoteMemory {
   /// said.
   static constexpr std::uint32_t patience = 8;
 
-  /// Whether blocks that follow each other are copied in one piece.
-  enum class Pieces : std::uint8_t {
-    whole,   ///< always: what is in one struct is of one moment, nearly
-    steady,  ///< where they did not change lately: of the others each is copied at its own turn
-  };
-
   /// Predicts what one of the last `patience` + 1 samples read: 0 for the last one only.
-  explicit Overlay(ProcessMemory& memory, std::uint32_t samples = patience, Pieces pieces = Pieces::whole)
-      : memory_{memory}, patience_{samples}, pieces_{pieces} {}
+  explicit Overlay(ProcessMemory& memory, std::uint32_t samples = patience)
+      : memory_{memory}, patience_{samples} {}
 
   /// Drops all copies and copies the predicted blocks: `first`, the blocks, `last`, in this order. False
   /// where a range of `first` or `last` could not be read.
@@ -62,7 +56,6 @@ class Overlay final : public RemoteMemory {
     std::uint32_t last_used = 0;  ///< the last sample that needed it
     std::uint32_t last_read = 0;  ///< the last sample that read it, and its place among those that it read
     std::uint32_t turn = 0;
-    std::uint32_t last_changed = 0;  ///< the last sample that it had changed in
     bool is_readable = true;
     bool is_new = true;  ///< the fetch before had no copy of it
     bool has_changed = true;
@@ -94,7 +87,6 @@ class Overlay final : public RemoteMemory {
 
   ProcessMemory& memory_;
   std::uint32_t patience_;
-  Pieces pieces_;
   std::uint32_t sample_ = 0;
   std::uint32_t turn_ = 0;
   bool has_missed_ = false;
