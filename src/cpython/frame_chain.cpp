@@ -166,6 +166,10 @@ WalkedChain walk_chain(RemoteMemory& memory, const PythonRuntime& runtime, CodeC
   auto chain = walk_from(memory, runtime, codes, start.innermost, start.caller, motion, is_known);
   const bool came_by = chain.came_by || leads_to_caller(chain.known);
   if (came_by || start.caller.is_null() || chain.end == StackEnd::too_deep) return chain;
+  if (motion == Motion::possible) {
+    chain.end = StackEnd::unreadable;
+    return chain;
+  }
   auto outer = walk_from(memory, runtime, codes, start.caller, start.caller, motion, is_known);
   return outer.end == StackEnd::complete ? std::move(outer) : std::move(chain);
 }
