@@ -11,11 +11,12 @@
 namespace sampler {
 namespace {
 
-/// Whether the way to the root is lost, because the outermost frame has returned, or yields.
-bool is_rootless(const WalkedChain& chain, const Layout& layout) {
-  if (chain.links.empty()) return false;
-  const auto& outermost = chain.links.back().fields;
-  return has_returned(layout, outermost) || outermost.owner == owned_by_generator;
+/// Whether the way to the root is lost: a frame object that returns loses its caller, and so does a generator
+/// that yields.
+bool is_lost(const WalkedChain& chain, bool has_root, const Layout& layout) {
+  if (has_root && !chain.links.empty() && chain.links.back().fields.owner == owned_by_generator) return true;
+  return std::any_of(chain.links.begin(), chain.links.end(),
+                     [&](const ChainLink& link) { return has_returned(layout, link.fields); });
 }
 
 std::size_t count_frames(const WalkedChain& chain) {
@@ -67,18 +68,16 @@ StackEnd ThreadStack::settle(WalkedChain& chain, std::size_t& known, RemoteMemor
   // Where frames do not tell that they run (2.7), one that a traceback keeps would be taken for a call that
   // goes on.
   bool may_go_on = layout.traits.frame_chain != FrameChain::frame_objects || layout.frame.state.exists();
-  if (is_torn || (known == 0 && is_rootless(chain, layout))) {
+  if (is_torn || is_lost(chain, known == 0, layout)) {
     may_go_on = true;
-    // The way to the root is lost: what has not changed is there still.
+    is_torn = true;  // what has not changed is there still
     chain.links.clear();
     known = links_.size();
   }
   auto caller = known > 0 ? link_at(known, memory, layout) : std::nullopt;
   for (auto i = chain.links.size(); i > 0; --i) {
     const auto& callee = chain.links[i - 1];
-    const auto tie = has_returned(layout, callee.fields) ? Tie::runs_itself
-                     : caller                            ? tie_of(memory, layout, *caller, callee)
-                                                         : Tie::calls;
+    const auto tie = caller ? tie_of(memory, layout, *caller, callee) : Tie::calls;
     if (tie != Tie::calls) {
       is_torn = tie == Tie::calls_another;
       chain.links.erase(chain.links.begin(), chain.links.begin() + static_cast<std::ptrdiff_t>(i));

@@ -154,7 +154,7 @@ void InterpreterSampler::sample(Ledger::TickId tick) {
 void InterpreterSampler::sample_unheld(Ledger::TickId tick) {
   std::optional<Reading> best;
   auto failure = TickFailure::unreadable;
-  for (int tries = 0; tries < most_tries; ++tries) {
+  for (int tries = 0; tries < most_unheld_tries; ++tries) {
     best.reset();  // the lasting stacks are those of this reading now
     frames_left_ = most_frames_at_once;
     auto everyone = read_everyone();
