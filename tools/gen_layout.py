@@ -114,6 +114,9 @@ FUNCTION_311 = {
     "frame.function": "AT(_PyInterpreterFrame, f_func)",
     "frame.is_entry": "AT(_PyInterpreterFrame, is_entry)",
 }
+TABLE_STACK_POINTER = {
+    "frame.stack_pointer": ("AT(_PyInterpreterFrame, stackpointer)", "interpreter_frame.stackpointer"),
+}
 FUNCTION_312 = {"frame.function": "AT(_PyInterpreterFrame, f_funcobj)"}
 INTERPRETER_FRAME = {
     "cframe.current_frame": "AT(_PyCFrame, current_frame)",
@@ -286,10 +289,10 @@ VERSIONS = {
                            CODE_VERSION),
     "3.13": by_table(C_STACK_TRAMPOLINES, False, STACK_TOP, FUNCTION_312),
     "3.13t": by_table(C_STACK_TRAMPOLINES, True, STACK_TOP, FUNCTION_312),
-    "3.14": by_table(INTERPRETER_TRAMPOLINES, False),
-    "3.14t": by_table(INTERPRETER_TRAMPOLINES, True, TABLE_THREAD_BYTECODE),
-    "3.15": by_table(INTERPRETER_TRAMPOLINES, False),
-    "3.15t": by_table(INTERPRETER_TRAMPOLINES, True, TABLE_THREAD_BYTECODE),
+    "3.14": by_table(INTERPRETER_TRAMPOLINES, False, TABLE_STACK_POINTER),
+    "3.14t": by_table(INTERPRETER_TRAMPOLINES, True, TABLE_STACK_POINTER, TABLE_THREAD_BYTECODE),
+    "3.15": by_table(INTERPRETER_TRAMPOLINES, False, TABLE_STACK_POINTER),
+    "3.15t": by_table(INTERPRETER_TRAMPOLINES, True, TABLE_STACK_POINTER, TABLE_THREAD_BYTECODE),
 }
 
 # --- The C program and what its object file holds -----------------------------------------------------------------

@@ -104,6 +104,7 @@ FrameFields frame_fields(const std::byte* bytes, const Layout& layout) {
   fields.bytecode_index = field_at(bytes, frame, frame.bytecode_index);
   fields.function = field_at(bytes, frame, frame.function);
   fields.first_local = field_at(bytes, frame, frame.locals);
+  fields.stack_pointer = field_at(bytes, frame, frame.stack_pointer);
   fields.stack_top = field_at(bytes, frame, frame.stack_top);
   fields.references = field_at(bytes, frame, frame.references);
   fields.state = field_at(bytes, frame, frame.state);

@@ -20,6 +20,7 @@ struct FrameFields {
   RemoteAddress executable;  ///< without its tag
   RemoteAddress function;
   RemoteAddress first_local;
+  RemoteAddress stack_pointer;
   std::uint64_t instruction = 0;
   std::int32_t bytecode_index = 0;
   std::int32_t stack_top = 0;

@@ -1,5 +1,6 @@
 #include "moving_stack.h"
 
+#include <algorithm>
 #include <array>
 
 namespace sampler {
@@ -63,6 +64,21 @@ bool is_called_by(RemoteMemory& memory, const Layout& layout, const ChainLink& c
   return lower == callee.fields.first_local.value;  // of a property, or the object of a subscript
 }
 
+/// Whether the generator that the callee's frame lies in is at the end of its caller's value stack: 3.15 has
+/// a word above it.
+bool is_resumed_by(RemoteMemory& memory, const Layout& layout, const ChainLink& caller,
+                   const ChainLink& callee) {
+  constexpr std::uint64_t most_before_frame = 256;  // of a generator object; 72 to 88
+  const auto end = layout.frame.stack_top.exists()
+                       ? slot(layout, caller, static_cast<std::uint64_t>(caller.fields.stack_top))
+                       : caller.fields.stack_pointer;
+  const auto words = read_as<std::array<RemoteAddress, 2>>(memory, {end.value - 2 * sizeof(RemoteAddress)});
+  return words && std::any_of(words->begin(), words->end(), [&](RemoteAddress word) {
+           const auto object = word.without_tag(layout.traits.executable_tag_mask);
+           return callee.address.value - object.value < most_before_frame;
+         });
+}
+
 std::optional<ChainLink> link_of(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
                                  RemoteAddress address, RemoteAddress caller) {
   const auto& layout = *runtime.layout;
@@ -91,10 +107,16 @@ bool runs_itself(const Layout& layout, const ChainLink& link) noexcept {
 }
 
 Tie tie_of(RemoteMemory& memory, const Layout& layout, const ChainLink& caller, const ChainLink& callee) {
-  if (!layout.frame.stack_top.exists() || !is_programs(caller) || !is_programs(callee)) return Tie::calls;
-  if (callee.fields.is_entry != 0) return Tie::calls;  // C lies between
+  const auto& frame = layout.frame;
+  if (!is_programs(caller) || !is_programs(callee) || callee.fields.is_entry != 0) {
+    return Tie::calls;  // C lies between, or a frame of CPython's own
+  }
   if (runs_itself(layout, caller)) return Tie::runs_itself;
-  if (callee.fields.owner != owned_by_thread) return Tie::calls;  // it is resumed, not called
+  if (callee.fields.owner == owned_by_generator &&
+      (frame.stack_top.exists() || frame.stack_pointer.exists())) {
+    return is_resumed_by(memory, layout, caller, callee) ? Tie::calls : Tie::calls_another;
+  }
+  if (!frame.stack_top.exists()) return Tie::calls;
   if (caller.fields.owner == owned_by_thread && !may_follow(layout, caller, callee))
     return Tie::calls_another;
   return is_called_by(memory, layout, caller, callee) ? Tie::calls : Tie::calls_another;

@@ -11,14 +11,6 @@
 namespace sampler {
 namespace {
 
-/// Whether the way to the root is lost: a frame object that returns loses its caller, and so does a generator
-/// that yields.
-bool is_lost(const WalkedChain& chain, bool has_root, const Layout& layout) {
-  if (has_root && !chain.links.empty() && chain.links.back().fields.owner == owned_by_generator) return true;
-  return std::any_of(chain.links.begin(), chain.links.end(),
-                     [&](const ChainLink& link) { return has_returned(layout, link.fields); });
-}
-
 std::size_t count_frames(const WalkedChain& chain) {
   return static_cast<std::size_t>(
       std::count_if(chain.links.begin(), chain.links.end(),
@@ -68,7 +60,7 @@ StackEnd ThreadStack::settle(WalkedChain& chain, std::size_t& known, RemoteMemor
   // Where frames do not tell that they run (2.7), one that a traceback keeps would be taken for a call that
   // goes on.
   bool may_go_on = layout.traits.frame_chain != FrameChain::frame_objects || layout.frame.state.exists();
-  if (is_torn || is_lost(chain, known == 0, layout)) {
+  if (is_torn || has_lost_root(chain, layout)) {
     may_go_on = true;
     is_torn = true;  // what has not changed is there still
     chain.links.clear();
@@ -94,6 +86,23 @@ StackEnd ThreadStack::settle(WalkedChain& chain, std::size_t& known, RemoteMemor
     caller = std::move(callee);
   }
   return is_torn ? StackEnd::torn : StackEnd::complete;
+}
+
+bool ThreadStack::has_lost_root(const WalkedChain& chain, const Layout& layout) {
+  if (std::any_of(chain.links.begin(), chain.links.end(),
+                  [&](const ChainLink& link) { return has_returned(layout, link.fields); })) {
+    return true;
+  }
+  if (chain.links.empty() || !chain.known.is_null()) return false;
+  const auto& outermost = chain.links.back();
+  if (outermost.fields.owner == owned_by_generator) return true;
+  if (!outermost.is_trampoline) return false;
+  // The C stack grows down. A root below the known one is believed when it is seen again and again.
+  constexpr int most_doubts = 100;
+  if (outermost.address < root_ && ++doubts_ < most_doubts) return true;
+  root_ = outermost.address;
+  doubts_ = 0;
+  return false;
 }
 
 std::optional<ChainLink> ThreadStack::link_at(std::size_t place, RemoteMemory& memory,

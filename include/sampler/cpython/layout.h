@@ -119,14 +119,15 @@ struct FrameLayout {
   Field<std::int32_t>
       bytecode_index;  ///< which copy of its code's bytecode the thread runs; 0: the code's own
   // What tells, without the thread standing still, whether a frame is of a call that goes on:
-  Field<RemoteAddress> function;    ///< what is called
-  Field<std::int32_t> stack_top;    ///< while it calls Python, the number of words used from `locals` on;
-                                    ///< negative while it runs itself or calls C
-  Field<std::uint8_t> is_entry;     ///< not 0: called by C
-  Field<RemoteAddress> locals;      ///< the first of its locals; its value stack follows them
-  Field<std::int64_t> references;   ///< to a frame object; none once it has returned and nobody keeps it
-  Field<std::int8_t> state;         ///< of a frame object
-  std::uint32_t running_state = 0;  ///< what `state` is while the call goes on
+  Field<RemoteAddress> function;       ///< what is called
+  Field<std::int32_t> stack_top;       ///< while it calls Python, the number of words used from `locals` on;
+                                       ///< negative while it runs itself or calls C
+  Field<RemoteAddress> stack_pointer;  ///< the end of its value stack while it calls; of an older call else
+  Field<std::uint8_t> is_entry;        ///< not 0: called by C
+  Field<RemoteAddress> locals;         ///< the first of its locals; its value stack follows them
+  Field<std::int64_t> references;      ///< to a frame object; none once it has returned and nobody keeps it
+  Field<std::int8_t> state;            ///< of a frame object
+  std::uint32_t running_state = 0;     ///< what `state` is while the call goes on
 };
 struct CodeLayout {
   std::uint32_t size = 0;  ///< sizeof(PyCodeObject)

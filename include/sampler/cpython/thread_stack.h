@@ -61,6 +61,9 @@ class ThreadStack {
   /// Link number `place`, as a walk would come by it; nothing where it cannot be read.
   [[nodiscard]] std::optional<ChainLink> link_at(std::size_t place, RemoteMemory& memory,
                                                  const Layout& layout) const;
+  /// Whether the way to the root is lost: a frame object that returns loses its caller, a generator that
+  /// yields too, and a trampoline on the C stack is overwritten.
+  [[nodiscard]] bool has_lost_root(const WalkedChain& chain, const Layout& layout);
   /// Makes one stack of what was copied of a thread that ran: the chain, on the first `known` links. What it
   /// ends with.
   [[nodiscard]] StackEnd settle(WalkedChain& chain, std::size_t& known, RemoteMemory& memory,
@@ -76,6 +79,8 @@ class ThreadStack {
   std::vector<StackId> ids_;      // of frames_ up to and with each, as far as decoded
   StackEnd end_ = StackEnd::complete;
   RemoteAddress c_stack_;
+  RemoteAddress root_;                        // the trampoline that was outermost last
+  int doubts_ = 0;                            // about it, in a row
   std::vector<std::uint64_t> frame_objects_;  // that were seen lately, where frames are objects
   std::size_t next_object_ = 0;               // the oldest of them, once there are many
   std::uint64_t generation_ = 0;

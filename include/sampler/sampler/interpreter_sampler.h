@@ -42,8 +42,8 @@ class InterpreterSampler {
   static constexpr std::chrono::milliseconds confirm_interval{1};
   /// How often a reading that changed under us is repeated.
   static constexpr int most_tries = 4;
-  /// The same where nobody is held: a reading takes some microseconds, and half of them may be torn.
-  static constexpr int most_unheld_tries = 8;
+  /// The same where nobody is held: a reading takes some microseconds, and most may be torn.
+  static constexpr int most_unheld_tries = 32;
   /// Frames copied at once, about at most; the stacks beyond them are marked. A hostile target may have
   /// 16,384 threads of 20,000 frames, of some 60 bytes each.
   static constexpr std::size_t most_frames_at_once = 1'000'000;
