@@ -59,15 +59,16 @@ WalkedChain walk_from(RemoteMemory& memory, const PythonRuntime& runtime, CodeCa
       chain.end = StackEnd::unreadable;
       break;
     }
-    if (motion == Motion::possible && frame->executable.is_null()) {
+    const bool is_trampoline = frame->owner >= layout.traits.first_trampoline_owner;
+    if (motion == Motion::possible && !is_trampoline && frame->executable.is_null()) {
       // It has returned since (3.14 on clears it then): the thread went on in its caller.
       chain.links.clear();
       chain.frame_count = 0;
       next = frame->previous;
       continue;
     }
-    ChainLink link{*next, {*next, nullptr, 0}, frame->owner >= layout.traits.first_trampoline_owner, *frame};
-    if (!link.is_trampoline) {
+    ChainLink link{*next, {*next, nullptr, 0}, is_trampoline, *frame};
+    if (!is_trampoline) {
       auto* code = motion == Motion::possible ? codes.find_lasting(memory, frame->executable)
                                               : codes.find(memory, frame->executable);
       const auto instruction =

@@ -85,7 +85,8 @@ std::optional<ChainLink> link_of(RemoteMemory& memory, const PythonRuntime& runt
   const auto* const bytes = memory.peek(address, layout.frame.size);
   if (bytes == nullptr) return std::nullopt;
   const auto fields = frame_fields(bytes, layout);
-  const bool is_callee = fields.previous == caller && !fields.executable.is_null() && fields.is_entry == 0 &&
+  const bool is_callee = fields.previous == caller && !fields.executable.is_null() &&
+                         fields.owner == owned_by_thread && fields.is_entry == 0 &&
                          !has_returned(layout, fields);
   auto* const code = is_callee ? codes.find_known(fields.executable) : nullptr;
   if (code == nullptr || code->is_internal()) return std::nullopt;
@@ -117,9 +118,8 @@ Tie tie_of(RemoteMemory& memory, const Layout& layout, const ChainLink& caller, 
     return is_resumed_by(memory, layout, caller, callee) ? Tie::calls : Tie::calls_another;
   }
   if (!frame.stack_top.exists()) return Tie::calls;
-  if (caller.fields.owner == owned_by_thread && !may_follow(layout, caller, callee))
-    return Tie::calls_another;
-  return is_called_by(memory, layout, caller, callee) ? Tie::calls : Tie::calls_another;
+  const bool are_neighbours = caller.fields.owner != owned_by_thread || may_follow(layout, caller, callee);
+  return are_neighbours && is_called_by(memory, layout, caller, callee) ? Tie::calls : Tie::calls_another;
 }
 
 std::optional<ChainLink> callee_on_data_stack(RemoteMemory& memory, const PythonRuntime& runtime,

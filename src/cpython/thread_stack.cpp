@@ -89,18 +89,18 @@ StackEnd ThreadStack::settle(WalkedChain& chain, std::size_t& known, RemoteMemor
 }
 
 bool ThreadStack::has_lost_root(const WalkedChain& chain, const Layout& layout) {
-  if (std::any_of(chain.links.begin(), chain.links.end(),
-                  [&](const ChainLink& link) { return has_returned(layout, link.fields); })) {
-    return true;
+  const bool is_cut = std::any_of(chain.links.begin(), chain.links.end(),
+                                  [&](const ChainLink& link) { return has_returned(layout, link.fields); });
+  if (is_cut) return true;
+  const bool has_root = chain.known.is_null() && !chain.links.empty();
+  if (has_root && chain.links.back().fields.owner == owned_by_generator) return true;
+  if (has_root && chain.links.back().is_trampoline) {
+    // The C stack grows down. A root below the known one is believed when it is seen again and again.
+    constexpr int most_doubts = 100;
+    const auto root = chain.links.back().address;
+    if (root < root_ && ++doubts_ < most_doubts) return true;
+    root_ = root;
   }
-  if (chain.links.empty() || !chain.known.is_null()) return false;
-  const auto& outermost = chain.links.back();
-  if (outermost.fields.owner == owned_by_generator) return true;
-  if (!outermost.is_trampoline) return false;
-  // The C stack grows down. A root below the known one is believed when it is seen again and again.
-  constexpr int most_doubts = 100;
-  if (outermost.address < root_ && ++doubts_ < most_doubts) return true;
-  root_ = outermost.address;
   doubts_ = 0;
   return false;
 }

@@ -41,7 +41,7 @@ class Running {
     const auto& frame = python.layout.frame;
     if (!frame.stack_top.exists()) return;
     python.memory.put(place(depth) + frame.stack_top.offset, top);
-    python.memory.put(place(depth) + (frame.locals.offset + std::uint64_t{top} * 8), callee.object);
+    python.memory.put(top_of(depth), callee.object);
   }
   void runs_itself(std::size_t depth) {
     const auto field = python.layout.frame.stack_top;
@@ -61,6 +61,11 @@ class Running {
     }
   }
   void lead_to(std::size_t depth) { python.lead_to(state_, place(depth)); }
+  [[nodiscard]] RemoteAddress state() const noexcept { return state_; }
+  /// The first word that a caller's value stack does not use.
+  [[nodiscard]] RemoteAddress top_of(std::size_t depth) const {
+    return place(depth) + (python.layout.frame.locals.offset + std::uint64_t{top} * 8);
+  }
   [[nodiscard]] RemoteAddress place(std::size_t depth) const { return area_ + length() * depth; }
 
   /// The code objects have been the same for long enough to be taken for known.
@@ -184,6 +189,38 @@ TEST_CASE("a frame that has not begun is in no call, whatever its words say", "[
   thread.python.memory.put(thread.place(1) + thread.python.layout.frame.instruction.offset,
                            thread.python.instruction(thread.work.code, -1));
   CHECK(thread.sample() == Texts{"main", "work"});
+}
+
+TEST_CASE("a generator is resumed by the caller that has it at the end of its value stack", "[cpython]") {
+  constexpr std::uint8_t generators = 1;
+  Running thread{with_stack_top};
+  auto& memory = thread.python.memory;
+  const auto& frame = thread.python.layout.frame;
+  const auto generator = memory.add(frame.size + 72);
+  const auto inner = generator + 72;
+  thread.python.put_frame(inner, thread.leaf.code, thread.place(1), 5);
+  memory.put(inner + frame.owner.offset, generators);
+  thread.python.lead_to(thread.state(), inner);
+  thread.runs_itself(1);
+  CHECK(thread.sample() == Texts{"main", "work"});
+  thread.calls(1, thread.other);
+  CHECK(thread.sample() == Texts{"main", "work", "<torn>"});
+  memory.put({thread.top_of(1).value - sizeof(RemoteAddress)}, generator);
+  CHECK(thread.sample() == Texts{"main", "work", "leaf"});
+}
+
+TEST_CASE("a trampoline below the known root is none, until it is seen again and again", "[cpython]") {
+  Running thread{with_stack_top};
+  auto& python = thread.python;
+  const auto inner = python.add_trampoline({});  // addresses rise
+  const auto root = python.add_trampoline({});
+  python.set_previous(thread.place(0), root);
+  REQUIRE(thread.sample() == Texts{"main", "work", "leaf"});
+  python.set_previous(thread.place(1), inner);
+  static_cast<void>(thread.sample());
+  CHECK(thread.stack.end() == StackEnd::torn);
+  for (int i = 0; i < 100; ++i) static_cast<void>(thread.sample());
+  CHECK(thread.stack.end() == StackEnd::complete);
 }
 
 TEST_CASE("a frame object that has returned has lost its caller: what is known from the root on is left",
