@@ -24,10 +24,8 @@ std::optional<RemoteAddress> pointer_at(RemoteMemory& memory, RemoteAddress at) 
 /// Whether the chain ends at a generator that loses its caller because it yields. In 3.12 on it does so an
 /// instruction before the thread goes on in the caller, and what C resumes has a trampoline below.
 bool ends_in_a_yield(const WalkedChain& chain, const LayoutTraits& traits) {
-  constexpr std::uint8_t no_trampolines = 255;
-  return traits.first_trampoline_owner != no_trampolines && chain.known.is_null() &&
-         chain.end == StackEnd::complete && !chain.links.empty() &&
-         chain.links.back().fields.owner == owned_by_generator;
+  return has_trampolines(traits) && chain.known.is_null() && chain.end == StackEnd::complete &&
+         !chain.links.empty() && chain.links.back().fields.owner == owned_by_generator;
 }
 
 /// The chain from one frame on.

@@ -40,6 +40,12 @@ struct FrameFields {
 [[nodiscard]] std::optional<std::uint64_t> own_instruction(RemoteMemory& memory, const Layout& layout,
                                                            const CodeObject& code, const FrameFields& frame);
 
+/// Whether this Python puts a trampoline below what C calls: 3.12 on.
+[[nodiscard]] inline bool has_trampolines(const LayoutTraits& traits) noexcept {
+  constexpr std::uint8_t none = 255;
+  return traits.first_trampoline_owner != none;
+}
+
 /// A link of the chain; the frame has no code where the link is none of the stack's.
 struct ChainLink {
   RemoteAddress address;

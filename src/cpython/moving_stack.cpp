@@ -130,7 +130,7 @@ std::optional<ChainLink> callee_on_data_stack(RemoteMemory& memory, const Python
     return std::nullopt;
   }
   auto callee = link_of(memory, runtime, codes, end_of(layout, caller), caller.address);
-  return callee && tie_of(memory, layout, caller, *callee) == Tie::calls ? std::move(callee) : std::nullopt;
+  return callee && tie_of(memory, layout, caller, *callee) == Tie::calls ? callee : std::nullopt;
 }
 
 std::optional<ChainLink> callee_among(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <utility>
 
 #include "frame_chain.h"
 #include "moving_stack.h"
@@ -83,7 +82,7 @@ StackEnd ThreadStack::settle(WalkedChain& chain, std::size_t& known, RemoteMemor
                       : callee_on_data_stack(memory, runtime, codes, *caller);
     if (!callee) break;
     chain.links.insert(chain.links.begin(), *callee);
-    caller = std::move(callee);
+    caller = callee;
   }
   return is_torn ? StackEnd::torn : StackEnd::complete;
 }
@@ -92,15 +91,18 @@ bool ThreadStack::has_lost_root(const WalkedChain& chain, const Layout& layout) 
   const bool is_cut = std::any_of(chain.links.begin(), chain.links.end(),
                                   [&](const ChainLink& link) { return has_returned(layout, link.fields); });
   if (is_cut) return true;
-  const bool has_root = chain.known.is_null() && !chain.links.empty();
-  if (has_root && chain.links.back().fields.owner == owned_by_generator) return true;
-  if (has_root && chain.links.back().is_trampoline) {
-    // The C stack grows down. A root below the known one is believed when it is seen again and again.
-    constexpr int most_doubts = 100;
-    const auto root = chain.links.back().address;
-    if (root < root_ && ++doubts_ < most_doubts) return true;
-    root_ = root;
+  if (!chain.known.is_null() || chain.links.empty()) {
+    doubts_ = 0;
+    return false;
   }
+  const auto& outermost = chain.links.back();
+  if (!has_trampolines(layout.traits)) return outermost.fields.owner == owned_by_generator;
+  // A frame that C has pushed has no trampoline below it yet.
+  if (!outermost.is_trampoline) return true;
+  // A thread begins in one place. Another is believed when it is seen again and again.
+  constexpr int most_doubts = 100;
+  if (!root_.is_null() && outermost.address != root_ && ++doubts_ < most_doubts) return true;
+  root_ = outermost.address;
   doubts_ = 0;
   return false;
 }

@@ -62,7 +62,7 @@ class ThreadStack {
   [[nodiscard]] std::optional<ChainLink> link_at(std::size_t place, RemoteMemory& memory,
                                                  const Layout& layout) const;
   /// Whether the way to the root is lost: a frame object that returns loses its caller, a generator that
-  /// yields too, and a trampoline on the C stack is overwritten.
+  /// yields too, and what C pushes is linked later.
   [[nodiscard]] bool has_lost_root(const WalkedChain& chain, const Layout& layout);
   /// Makes one stack of what was copied of a thread that ran: the chain, on the first `known` links. What it
   /// ends with.

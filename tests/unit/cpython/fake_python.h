@@ -200,6 +200,10 @@ class FakePython {
     memory.put(object + layout.frame.owner.offset, layout.traits.first_trampoline_owner);
     return object;
   }
+  /// What the outermost frame of a thread has below it.
+  RemoteAddress add_root() {
+    return layout.traits.first_trampoline_owner == 255 ? RemoteAddress{} : add_trampoline({});
+  }
   void set_previous(RemoteAddress frame, RemoteAddress previous) {
     memory.put(frame + layout.frame.previous.offset, previous);
   }

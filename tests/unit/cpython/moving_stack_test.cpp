@@ -28,7 +28,7 @@ class Running {
   /// A frame of the function at a depth; its caller is in that call from then on.
   void call(std::size_t depth, const Function& callee) {
     const auto& frame = python.layout.frame;
-    const auto caller = depth == 0 ? RemoteAddress{} : place(depth - 1);
+    const auto caller = depth == 0 ? root_ : place(depth - 1);
     python.put_frame(place(depth), callee.code, caller, 5);
     if (frame.function.exists()) python.memory.put(place(depth) + frame.function.offset, callee.object);
     if (frame.state.exists()) put_state(depth, frame.running_state);
@@ -121,6 +121,7 @@ class Running {
 
   CodeCache codes_{python.runtime};
   StackTable stacks_;
+  RemoteAddress root_ = python.add_root();
   RemoteAddress area_ = python.memory.add(8 * length());
   RemoteAddress state_ = python.add_thread({});
 };
@@ -209,18 +210,22 @@ TEST_CASE("a generator is resumed by the caller that has it at the end of its va
   CHECK(thread.sample() == Texts{"main", "work", "leaf"});
 }
 
-TEST_CASE("a trampoline below the known root is none, until it is seen again and again", "[cpython]") {
+TEST_CASE("another outermost trampoline is no root, until it is seen again and again", "[cpython]") {
   Running thread{with_stack_top};
   auto& python = thread.python;
-  const auto inner = python.add_trampoline({});  // addresses rise
-  const auto root = python.add_trampoline({});
-  python.set_previous(thread.place(0), root);
   REQUIRE(thread.sample() == Texts{"main", "work", "leaf"});
-  python.set_previous(thread.place(1), inner);
+  python.set_previous(thread.place(1), python.add_trampoline({}));
   static_cast<void>(thread.sample());
   CHECK(thread.stack.end() == StackEnd::torn);
   for (int i = 0; i < 100; ++i) static_cast<void>(thread.sample());
   CHECK(thread.stack.end() == StackEnd::complete);
+}
+
+TEST_CASE("what C has pushed and not linked yet is no root", "[cpython]") {
+  Running thread{with_stack_top};
+  thread.python.set_previous(thread.place(2), {});
+  static_cast<void>(thread.sample());
+  CHECK(thread.stack.end() == StackEnd::torn);
 }
 
 TEST_CASE("a frame object that has returned has lost its caller: what is known from the root on is left",

@@ -25,7 +25,7 @@ class Program {
   void call(std::size_t code, std::int32_t at) {
     if (frames_.size() == most) return;
     const auto place = area_ + frames_.size() * (python.layout.frame.size + gap_);
-    python.put_frame(place, codes_[code], frames_.empty() ? RemoteAddress{} : frames_.back(), at);
+    python.put_frame(place, codes_[code], frames_.empty() ? root_ : frames_.back(), at);
     frames_.push_back(place);
     lead_to_innermost();
   }
@@ -44,7 +44,7 @@ class Program {
   /// What nothing of a call's own can bring about: another frame on the way to the root goes on.
   void move_caller(std::size_t depth, std::int32_t at) {
     const auto i = depth % frames_.size();
-    python.put_frame(frames_[i], codes_[0], i == 0 ? RemoteAddress{} : frames_[i - 1], at);
+    python.put_frame(frames_[i], codes_[0], i == 0 ? root_ : frames_[i - 1], at);
   }
   /// Another code object takes the address of one that is in use.
   void replace_code(std::size_t code, std::string_view name) {
@@ -89,6 +89,7 @@ class Program {
   void lead_to_innermost() { python.lead_to(state_, frames_.back()); }
 
   std::uint64_t gap_;
+  RemoteAddress root_ = python.add_root();
   RemoteAddress area_;
   RemoteAddress state_;
   std::vector<RemoteAddress> codes_;
