@@ -146,6 +146,7 @@ CODE_WITH_BYTECODE = {
 FRAME_LENGTH = {
     "code.local_count": "AT(PyCodeObject, co_nlocalsplus)",
     "code.stack_size": "AT(PyCodeObject, co_stacksize)",
+    "code.flags": "AT(PyCodeObject, co_flags)",
 }
 # Every new code object takes the next number of one counter (3.11 numbers functions only).
 CODE_VERSION = {"code.version": "AT(PyCodeObject, co_version)"}

@@ -142,10 +142,11 @@ CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
   auto table = copy_bytes(memory, layout, identity.line_table, most_line_table_bytes);
   if (!file || !name || !table) return nullptr;
   copied_ += file->data.size() + name->data.size() + table->size();
-  CodeCopy copy{std::move(*file), std::move(*name), std::move(*table), identity.first_line, {}, 0, 0};
+  CodeCopy copy{std::move(*file), std::move(*name), std::move(*table), identity.first_line, {}, 0, 0, 0};
   if (layout.code.bytecode.exists()) {
     copy.bytecode = address + layout.code.bytecode.offset;
     copy.unit_count = field_at(object, layout.code.unit_count);
+    copy.flags = field_at(object, layout.code.flags);
     copy.frame_words = static_cast<std::uint64_t>(std::max(field_at(object, layout.code.local_count), 0)) +
                        static_cast<std::uint64_t>(std::max(field_at(object, layout.code.stack_size), 0));
   }

@@ -21,11 +21,11 @@ std::optional<RemoteAddress> pointer_at(RemoteMemory& memory, RemoteAddress at) 
   return value ? std::optional{*value} : std::nullopt;
 }
 
-/// Whether the chain ends at a generator that loses its caller because it yields. In 3.12 on it does so an
-/// instruction before the thread goes on in the caller, and what C resumes has a trampoline below.
-bool ends_in_a_yield(const WalkedChain& chain, const LayoutTraits& traits) {
+/// Whether the thread is at a generator that yields. In 3.12 on that loses its caller an instruction before
+/// the thread goes on there; what C resumes has a trampoline below.
+bool is_at_a_yield(const WalkedChain& chain, const LayoutTraits& traits) {
   return has_trampolines(traits) && chain.known.is_null() && chain.end == StackEnd::complete &&
-         !chain.links.empty() && chain.links.back().fields.owner == owned_by_generator;
+         chain.links.size() == 1 && chain.links.front().fields.owner == owned_by_generator;
 }
 
 /// The chain from one frame on.
@@ -83,7 +83,6 @@ WalkedChain walk_from(RemoteMemory& memory, const PythonRuntime& runtime, CodeCa
     chain.links.push_back(link);
     next = frame->previous;
   }
-  if (ends_in_a_yield(chain, layout.traits)) chain.end = StackEnd::unreadable;
   return chain;
 }
 
@@ -164,6 +163,10 @@ WalkedChain walk_chain(RemoteMemory& memory, const PythonRuntime& runtime, CodeC
                        const std::function<bool(RemoteAddress)>& is_known,
                        const std::function<bool(RemoteAddress)>& leads_to_caller) {
   auto chain = walk_from(memory, runtime, codes, start.innermost, start.caller, motion, is_known);
+  if (is_at_a_yield(chain, runtime.layout->traits)) {
+    chain.end = StackEnd::unreadable;
+    return chain;
+  }
   const bool came_by = chain.came_by || leads_to_caller(chain.known);
   if (came_by || start.caller.is_null() || chain.end == StackEnd::too_deep) return chain;
   if (motion == Motion::possible) {

@@ -84,6 +84,7 @@ struct ChainStart {
 /// Walks until the root or a link that is known. Where the chain does not come to `start.caller`, it is that
 /// frame's: an evaluation loop that begins links its cframe into the thread before it fills it in. What is
 /// there then is left over on the C stack, and the thread still is where the loop was called from.
+/// A generator that yields at this moment is unreadable: its callers are not to be had.
 /// `leads_to_caller`: whether the known link comes to `start.caller`.
 [[nodiscard]] WalkedChain walk_chain(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
                                      const ChainStart& start, Motion motion,

@@ -374,6 +374,7 @@ constexpr std::array field_keys{
     offset<&Layout::code, &CodeLayout::unit_count>("code.unit_count", with_instruction_pointer),
     offset<&Layout::code, &CodeLayout::local_count>("code.local_count", maybe),
     offset<&Layout::code, &CodeLayout::stack_size>("code.stack_size", maybe),
+    offset<&Layout::code, &CodeLayout::flags>("code.flags", maybe),
     offset<&Layout::code, &CodeLayout::version>("code.version", maybe),
     offset<&Layout::code, &CodeLayout::thread_bytecode>("code.thread_bytecode", maybe),
     offset<&Layout::code, &CodeLayout::thread_bytecode_entries>("code.thread_bytecode_entries", maybe),

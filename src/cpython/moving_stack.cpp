@@ -40,28 +40,37 @@ bool may_follow(const Layout& layout, const ChainLink& caller, const ChainLink& 
   return !is_in_chunk || callee.address.value % page_size == chunk_head;
 }
 
-/// Whether the callee's function is the last word of the instruction's inline cache. That is where 3.12 has
-/// the getter of a property, whose object it clears from the stack.
+/// Whether the callee's function is the last word of the instruction's inline cache: there 3.12 has the
+/// getter of a property, whose object it clears from the stack.
 bool is_cached_getter(RemoteMemory& memory, const ChainLink& caller, const ChainLink& callee) {
   constexpr std::uint64_t before_last_unit = 6;
   const auto cached = read_as<RemoteAddress>(memory, {caller.fields.instruction - before_last_unit});
   return cached && *cached == callee.fields.function;
 }
 
-/// Whether the callee's function, or the object whose method it is, is what its caller has where the call
-/// took its arguments from.
+/// Whether the callee's first local is the object, or a cell with it: a function inside of the callee uses
+/// it.
+bool is_method_of(RemoteMemory& memory, const Layout& layout, const ChainLink& callee, RemoteAddress object) {
+  if (object.is_null()) return false;
+  const auto local = callee.fields.first_local;
+  if (local == object) return true;
+  const auto content =
+      read_as<RemoteAddress>(memory, local + (layout.object.type.offset + sizeof(RemoteAddress)));
+  return content && *content == object;
+}
+
+/// Whether the callee's function is what its caller has where the call took its arguments from. A property or
+/// a subscript has its object there.
 bool is_called_by(RemoteMemory& memory, const Layout& layout, const ChainLink& caller,
                   const ChainLink& callee) {
   const auto top = static_cast<std::uint64_t>(caller.fields.stack_top);
   if (top >= caller.frame.code->frame_words()) return false;
-  const auto words = read_as<std::array<std::uint64_t, 2>>(memory, slot(layout, caller, top));
+  const auto words = read_as<std::array<RemoteAddress, 2>>(memory, slot(layout, caller, top));
   if (!words) return false;
   const auto [lower, upper] = *words;
-  const auto function = callee.fields.function.value;
   // Up to 3.12 a null may lie below the function.
-  if (lower == function || upper == function) return true;
-  if (lower == 0) return is_cached_getter(memory, caller, callee);
-  return lower == callee.fields.first_local.value;  // of a property, or the object of a subscript
+  return lower == callee.fields.function || upper == callee.fields.function ||
+         is_method_of(memory, layout, callee, lower) || is_cached_getter(memory, caller, callee);
 }
 
 /// Whether the generator that the callee's frame lies in is at the end of its caller's value stack: 3.15 has
@@ -89,7 +98,8 @@ std::optional<ChainLink> link_of(RemoteMemory& memory, const PythonRuntime& runt
                          fields.owner == owned_by_thread && fields.is_entry == 0 &&
                          !has_returned(layout, fields);
   auto* const code = is_callee ? codes.find_known(fields.executable) : nullptr;
-  if (code == nullptr || code->is_internal()) return std::nullopt;
+  // The frame that makes a generator is left as it is: the generator has a copy of it (3.14 on).
+  if (code == nullptr || code->is_internal() || code->makes_generator()) return std::nullopt;
   const auto instruction = own_instruction(memory, layout, *code, fields);
   if (!instruction || !code->contains(*instruction)) return std::nullopt;
   return ChainLink{address, {address, code, *instruction}, false, fields};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "frame_chain.h"
 #include "moving_stack.h"
@@ -66,9 +67,11 @@ StackEnd ThreadStack::settle(WalkedChain& chain, std::size_t& known, RemoteMemor
     known = links_.size();
   }
   auto caller = known > 0 ? link_at(known, memory, layout) : std::nullopt;
+  const bool stands_still = is_as_before(chain, known);
   for (auto i = chain.links.size(); i > 0; --i) {
     const auto& callee = chain.links[i - 1];
-    const auto tie = caller ? tie_of(memory, layout, *caller, callee) : Tie::calls;
+    const bool is_known_to_call = !caller || stands_still;
+    const auto tie = is_known_to_call ? Tie::calls : tie_of(memory, layout, *caller, callee);
     if (tie != Tie::calls) {
       is_torn = tie == Tie::calls_another;
       chain.links.erase(chain.links.begin(), chain.links.begin() + static_cast<std::ptrdiff_t>(i));
@@ -76,15 +79,32 @@ StackEnd ThreadStack::settle(WalkedChain& chain, std::size_t& known, RemoteMemor
     }
     caller = callee;
   }
-  for (std::size_t steps = 0; may_go_on && caller && steps < most_frames; ++steps) {
+  std::vector<ChainLink> inner;
+  while (may_go_on && caller && inner.size() < most_frames) {
     auto callee = layout.traits.frame_chain == FrameChain::frame_objects
                       ? callee_among(memory, runtime, codes, *caller, frame_objects_)
                       : callee_on_data_stack(memory, runtime, codes, *caller);
     if (!callee) break;
-    chain.links.insert(chain.links.begin(), *callee);
+    inner.push_back(*callee);
     caller = callee;
   }
+  chain.links.insert(chain.links.begin(), inner.rbegin(), inner.rend());
   return is_torn ? StackEnd::torn : StackEnd::complete;
+}
+
+bool ThreadStack::is_as_before(const WalkedChain& chain, std::size_t known) {
+  auto hash = static_cast<std::uint64_t>(known);
+  const auto add = [&](std::uint64_t value) {
+    constexpr std::uint64_t prime = 0x100000001b3;  // as FNV-1a has it
+    hash = (hash ^ value) * prime;
+  };
+  for (const auto& link : chain.links) {
+    add(link.address.value);
+    add(link.fields.executable.value);
+    add(link.fields.instruction);
+    add(static_cast<std::uint64_t>(link.fields.stack_top));
+  }
+  return std::exchange(chain_hash_, hash) == hash;
 }
 
 bool ThreadStack::has_lost_root(const WalkedChain& chain, const Layout& layout) {
@@ -99,10 +119,11 @@ bool ThreadStack::has_lost_root(const WalkedChain& chain, const Layout& layout) 
   if (!has_trampolines(layout.traits)) return outermost.fields.owner == owned_by_generator;
   // A frame that C has pushed has no trampoline below it yet.
   if (!outermost.is_trampoline) return true;
-  // A thread begins in one place. Another is believed when it is seen again and again.
+  // All trampolines have the same executable. Another is believed when it is seen again and again.
   constexpr int most_doubts = 100;
-  if (!root_.is_null() && outermost.address != root_ && ++doubts_ < most_doubts) return true;
-  root_ = outermost.address;
+  const auto executable = outermost.fields.executable;
+  if (!trampoline_.is_null() && executable != trampoline_ && ++doubts_ < most_doubts) return true;
+  trampoline_ = executable;
   doubts_ = 0;
   return false;
 }

@@ -21,6 +21,7 @@ struct CodeCopy {
   std::int32_t first_line = 0;
   RemoteAddress bytecode;  ///< null where the bytecode is an object of its own
   std::int64_t unit_count = 0;
+  std::int32_t flags = 0;         ///< co_flags; 0 where not laid out
   std::uint64_t frame_words = 0;  ///< that its frames have for locals and value stack; 0 where not laid out
 
   friend bool operator==(const CodeCopy&, const CodeCopy&) = default;
@@ -36,6 +37,11 @@ class CodeObject {
   [[nodiscard]] bool is_internal() const noexcept { return is_internal_; }
   /// Its own bytecode; null where that is an object of its own.
   [[nodiscard]] RemoteAddress bytecode() const noexcept { return copy_.bytecode; }
+  /// Whether a call of it makes a generator or coroutine, and goes on there.
+  [[nodiscard]] bool makes_generator() const noexcept {
+    constexpr std::int32_t kinds = 0x20 | 0x80 | 0x200;  // CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
+    return (copy_.flags & kinds) != 0;
+  }
   /// What its frames have for locals and value stack, in words; 0 where nothing tells.
   [[nodiscard]] std::uint64_t frame_words() const noexcept { return copy_.frame_words; }
   /// The array of the threads' copies of the bytecode, as of the reading at work; null where there is none.

@@ -121,7 +121,7 @@ struct FrameLayout {
   // What tells, without the thread standing still, whether a frame is of a call that goes on:
   Field<RemoteAddress> function;       ///< what is called
   Field<std::int32_t> stack_top;       ///< while it calls Python, the number of words used from `locals` on;
-                                       ///< negative while it runs itself or calls C
+                                       ///< negative while it runs itself or calls C, unless it is traced
   Field<RemoteAddress> stack_pointer;  ///< the end of its value stack while it calls; of an older call else
   Field<std::uint8_t> is_entry;        ///< not 0: called by C
   Field<RemoteAddress> locals;         ///< the first of its locals; its value stack follows them
@@ -136,6 +136,7 @@ struct CodeLayout {
   Field<std::byte> bytecode;       ///< co_code_adaptive, where the bytecode is part of the object
   Field<std::int64_t> unit_count;  ///< ob_size, where the bytecode is part of the object
   Field<std::int32_t> local_count, stack_size;  ///< words that a frame has for its locals and value stack
+  Field<std::int32_t> flags;                    ///< co_flags
   Field<std::uint32_t> version;                 ///< unique to a code object of its interpreter while not 0
   Field<RemoteAddress>
       thread_bytecode;  ///< -> array of the threads' copies of the bytecode: {i64 size, entries}

@@ -64,6 +64,8 @@ class ThreadStack {
   /// Whether the way to the root is lost: a frame object that returns loses its caller, a generator that
   /// yields too, and what C pushes is linked later.
   [[nodiscard]] bool has_lost_root(const WalkedChain& chain, const Layout& layout);
+  /// Whether the chain is what the walk before came by: nothing moves, however odd it looks.
+  [[nodiscard]] bool is_as_before(const WalkedChain& chain, std::size_t known);
   /// Makes one stack of what was copied of a thread that ran: the chain, on the first `known` links. What it
   /// ends with.
   [[nodiscard]] StackEnd settle(WalkedChain& chain, std::size_t& known, RemoteMemory& memory,
@@ -79,8 +81,9 @@ class ThreadStack {
   std::vector<StackId> ids_;      // of frames_ up to and with each, as far as decoded
   StackEnd end_ = StackEnd::complete;
   RemoteAddress c_stack_;
-  RemoteAddress root_;                        // the trampoline that was outermost last
+  RemoteAddress trampoline_;                  // the executable of the one below the outermost frame
   int doubts_ = 0;                            // about it, in a row
+  std::uint64_t chain_hash_ = 0;              // of the chain that was walked last
   std::vector<std::uint64_t> frame_objects_;  // that were seen lately, where frames are objects
   std::size_t next_object_ = 0;               // the oldest of them, once there are many
   std::uint64_t generation_ = 0;

@@ -118,6 +118,7 @@ struct CodeFacts {
   std::uint32_t version = 0;
   std::int32_t locals = 0;      ///< words that its frames have for locals
   std::int32_t stack_size = 0;  ///< and for the value stack
+  std::int32_t flags = 0;       ///< co_flags
 };
 
 /// A little CPython of one version, built object by object.
@@ -164,6 +165,7 @@ class FakePython {
     if (code.unit_count.exists()) memory.put(object + code.unit_count.offset, facts.units);
     if (code.version.exists()) memory.put(object + code.version.offset, facts.version);
     if (code.local_count.exists()) memory.put(object + code.local_count.offset, facts.locals);
+    if (code.flags.exists()) memory.put(object + code.flags.offset, facts.flags);
     if (code.stack_size.exists()) memory.put(object + code.stack_size.offset, facts.stack_size);
     return object;
   }

@@ -19,6 +19,8 @@ class Running {
 
   explicit Running(PythonVersion version) : python{version} {
     codes_.let_all_wait();
+    if (!root_.is_null())
+      python.memory.put(root_ + python.layout.frame.executable.offset, python.memory.add(16));
     call(0, main);
     call(1, work);
     call(2, leaf);
@@ -177,6 +179,37 @@ TEST_CASE("a property's frame lies on top of the object that it was asked of", "
   CHECK(thread.sample() == Texts{"main", "work", "leaf"});
 }
 
+TEST_CASE("a property whose object a function inside of it uses has that in a cell", "[cpython]") {
+  Running thread{with_stack_top};
+  const auto& layout = thread.python.layout;
+  const auto self = thread.python.memory.add(16);
+  const auto cell = thread.python.memory.add(24);
+  thread.python.memory.put(cell + (layout.object.type.offset + 8), self);
+  thread.calls(1, {"self", {}, self});
+  thread.python.memory.put(thread.place(2) + layout.frame.locals.offset, cell);
+  CHECK(thread.sample() == Texts{"main", "work", "leaf"});
+}
+
+TEST_CASE("the frame that has made a generator is no call that goes on", "[cpython]") {
+  Running thread{with_cleared_frames};
+  static_cast<void>(thread.sample());
+  constexpr std::int32_t generator = 0x20;
+  thread.python.memory.put(thread.leaf.code + thread.python.layout.code.flags.offset, generator);
+  thread.python.memory.put(thread.leaf.code + thread.python.layout.code.version.offset, std::uint32_t{8});
+  thread.let_codes_last();
+  thread.lead_to(1);
+  CHECK(thread.sample() == Texts{"main", "work"});
+}
+
+TEST_CASE("a stack that is the same twice stands still, however odd it looks", "[cpython]") {
+  Running thread{with_stack_top};
+  thread.calls(1, thread.other);
+  static_cast<void>(thread.sample());
+  CHECK(thread.stack.end() == StackEnd::torn);
+  thread.stack.forget();
+  CHECK(thread.sample() == Texts{"main", "work", "leaf"});
+}
+
 TEST_CASE("a frame inside of what its caller takes on the data stack was left by another call", "[cpython]") {
   Running thread{with_stack_top};
   const auto field = thread.python.layout.code.stack_size;
@@ -210,7 +243,8 @@ TEST_CASE("a generator is resumed by the caller that has it at the end of its va
   CHECK(thread.sample() == Texts{"main", "work", "leaf"});
 }
 
-TEST_CASE("another outermost trampoline is no root, until it is seen again and again", "[cpython]") {
+TEST_CASE("what is no trampoline by its executable is no root, until it is seen again and again",
+          "[cpython]") {
   Running thread{with_stack_top};
   auto& python = thread.python;
   REQUIRE(thread.sample() == Texts{"main", "work", "leaf"});
