@@ -45,7 +45,8 @@ class Greenlets(unittest.TestCase):
             with self.subTest(hold=hold):
                 untrue, marked = self.shares(hold)
                 self.assertEqual(untrue, 0)
-                self.assertLessEqual(marked, 0.01)
+                # In the midst of a switch, which takes a good part of these chains' time, a thread has no one stack.
+                self.assertLessEqual(marked, 0.05)
 
     def test_threads_that_are_not_held_are_mostly_true(self):
         untrue, marked = self.shares("none")
