@@ -31,6 +31,12 @@ bool has_started(const ChainLink& link) {
   return link.frame.instruction > link.frame.code->bytecode().value;
 }
 
+/// Whether the frame says of itself that it is in no call of Python; false where nothing tells.
+bool runs_itself(const Layout& layout, const ChainLink& link) noexcept {
+  return layout.frame.stack_top.exists() && is_programs(link) &&
+         (link.fields.stack_top < 0 || !has_started(link));
+}
+
 /// Whether a frame that lies on the data stack can be the next after one that does.
 bool may_follow(const Layout& layout, const ChainLink& caller, const ChainLink& callee) {
   if (callee.address == end_of(layout, caller)) return true;
@@ -110,11 +116,6 @@ std::optional<ChainLink> link_of(RemoteMemory& memory, const PythonRuntime& runt
 bool has_returned(const Layout& layout, const FrameFields& frame) noexcept {
   if (layout.frame.references.exists() && frame.references <= 0) return true;
   return layout.frame.state.exists() && frame.state != static_cast<std::int8_t>(layout.frame.running_state);
-}
-
-bool runs_itself(const Layout& layout, const ChainLink& link) noexcept {
-  return layout.frame.stack_top.exists() && is_programs(link) &&
-         (link.fields.stack_top < 0 || !has_started(link));
 }
 
 Tie tie_of(RemoteMemory& memory, const Layout& layout, const ChainLink& caller, const ChainLink& callee) {

@@ -23,8 +23,6 @@ enum class Tie : std::uint8_t {
 
 /// Whether the frame says of itself that its call is over.
 [[nodiscard]] bool has_returned(const Layout& layout, const FrameFields& frame) noexcept;
-/// Whether the frame says of itself that it is in no call of Python; false where nothing tells.
-[[nodiscard]] bool runs_itself(const Layout& layout, const ChainLink& link) noexcept;
 
 /// The frame that `caller` has called since the thread was said to be there, on the data stack; nothing where
 /// there is none. Looks only at what is copied already.

@@ -193,8 +193,7 @@ void ThreadStack::truncate(std::size_t link_count, const Layout& layout) {
   links_.resize(link_count);
   frames_.resize(link_count == 0 ? 0 : links_.back().frame_count);
   ids_.resize(std::min(ids_.size(), frames_.size()));
-  while (!pieces_.empty() && pieces_.size() > 1 && pieces_[pieces_.size() - 2].link_count >= link_count)
-    pieces_.pop_back();
+  while (pieces_.size() > 1 && pieces_[pieces_.size() - 2].link_count >= link_count) pieces_.pop_back();
   if (link_count == 0) pieces_.clear();
   if (pieces_.empty()) return;
   pieces_.back().link_count = link_count;

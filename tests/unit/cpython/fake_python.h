@@ -235,18 +235,10 @@ class FakePython {
   RemoteAddress add_thread(RemoteAddress innermost_frame, RemoteAddress interpreter = {}) {
     const auto thread = memory.add(layout.thread.size);
     memory.put(thread + layout.thread.interpreter.offset, interpreter);
-    switch (layout.traits.frame_chain) {
-      case FrameChain::frame_objects:
-        memory.put(thread + layout.thread.frame.offset, innermost_frame);
-        break;
-      case FrameChain::direct:
-        memory.put(thread + layout.thread.current_frame.offset, innermost_frame);
-        break;
-      case FrameChain::through_cframe: {
-        memory.put(thread + layout.thread.cframe.offset, add_cframe(innermost_frame, {}));
-        break;
-      }
+    if (layout.traits.frame_chain == FrameChain::through_cframe) {
+      memory.put(thread + layout.thread.cframe.offset, add_cframe({}, {}));
     }
+    lead_to(thread, innermost_frame);
     return thread;
   }
 
