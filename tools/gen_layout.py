@@ -114,10 +114,12 @@ FUNCTION_311 = {
     "frame.function": "AT(_PyInterpreterFrame, f_func)",
     "frame.is_entry": "AT(_PyInterpreterFrame, is_entry)",
 }
+FUNCTION_312 = {"frame.function": "AT(_PyInterpreterFrame, f_funcobj)"}
+# The stack pointer stays as it is after the call; a frame that has called nothing yet has no return offset.
 TABLE_STACK_POINTER = {
     "frame.stack_pointer": ("AT(_PyInterpreterFrame, stackpointer)", "interpreter_frame.stackpointer"),
+    "frame.return_offset": "AT(_PyInterpreterFrame, return_offset)",
 }
-FUNCTION_312 = {"frame.function": "AT(_PyInterpreterFrame, f_funcobj)"}
 INTERPRETER_FRAME = {
     "cframe.current_frame": "AT(_PyCFrame, current_frame)",
     "cframe.previous": "AT(_PyCFrame, previous)",
@@ -290,10 +292,10 @@ VERSIONS = {
                            CODE_VERSION),
     "3.13": by_table(C_STACK_TRAMPOLINES, False, STACK_TOP, FUNCTION_312),
     "3.13t": by_table(C_STACK_TRAMPOLINES, True, STACK_TOP, FUNCTION_312),
-    "3.14": by_table(INTERPRETER_TRAMPOLINES, False, TABLE_STACK_POINTER),
-    "3.14t": by_table(INTERPRETER_TRAMPOLINES, True, TABLE_STACK_POINTER, TABLE_THREAD_BYTECODE),
-    "3.15": by_table(INTERPRETER_TRAMPOLINES, False, TABLE_STACK_POINTER),
-    "3.15t": by_table(INTERPRETER_TRAMPOLINES, True, TABLE_STACK_POINTER, TABLE_THREAD_BYTECODE),
+    "3.14": by_table(INTERPRETER_TRAMPOLINES, False, TABLE_STACK_POINTER, FUNCTION_312),
+    "3.14t": by_table(INTERPRETER_TRAMPOLINES, True, TABLE_STACK_POINTER, FUNCTION_312, TABLE_THREAD_BYTECODE),
+    "3.15": by_table(INTERPRETER_TRAMPOLINES, False, TABLE_STACK_POINTER, FUNCTION_312),
+    "3.15t": by_table(INTERPRETER_TRAMPOLINES, True, TABLE_STACK_POINTER, FUNCTION_312, TABLE_THREAD_BYTECODE),
 }
 
 # --- The C program and what its object file holds -----------------------------------------------------------------

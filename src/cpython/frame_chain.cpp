@@ -100,10 +100,11 @@ FrameFields frame_fields(const std::byte* bytes, const Layout& layout) {
   }
   fields.owner = field_at(bytes, frame, frame.owner);
   fields.bytecode_index = field_at(bytes, frame, frame.bytecode_index);
-  fields.function = field_at(bytes, frame, frame.function);
+  fields.function = field_at(bytes, frame, frame.function).without_tag(layout.traits.executable_tag_mask);
   fields.first_local = field_at(bytes, frame, frame.locals);
   fields.stack_pointer = field_at(bytes, frame, frame.stack_pointer);
   fields.stack_top = field_at(bytes, frame, frame.stack_top);
+  fields.return_offset = field_at(bytes, frame, frame.return_offset);
   fields.references = field_at(bytes, frame, frame.references);
   fields.state = field_at(bytes, frame, frame.state);
   fields.is_entry = field_at(bytes, frame, frame.is_entry);

@@ -18,12 +18,13 @@ namespace sampler {
 struct FrameFields {
   RemoteAddress previous;
   RemoteAddress executable;  ///< without its tag
-  RemoteAddress function;
+  RemoteAddress function;    ///< without its tag
   RemoteAddress first_local;
   RemoteAddress stack_pointer;
   std::uint64_t instruction = 0;
   std::int32_t bytecode_index = 0;
   std::int32_t stack_top = 0;
+  std::uint16_t return_offset = 0;
   std::int64_t references = 0;
   std::int8_t state = 0;
   std::uint8_t owner = 0;

@@ -359,6 +359,7 @@ constexpr std::array field_keys{
     offset<&Layout::frame, &FrameLayout::function>("frame.function", maybe),
     offset<&Layout::frame, &FrameLayout::stack_top>("frame.stack_top", maybe),
     offset<&Layout::frame, &FrameLayout::stack_pointer>("frame.stack_pointer", maybe),
+    offset<&Layout::frame, &FrameLayout::return_offset>("frame.return_offset", maybe),
     offset<&Layout::frame, &FrameLayout::is_entry>("frame.is_entry", maybe),
     offset<&Layout::frame, &FrameLayout::locals>("frame.locals", maybe),
     offset<&Layout::frame, &FrameLayout::references>("frame.references", maybe),

@@ -33,8 +33,20 @@ bool has_started(const ChainLink& link) {
 
 /// Whether the frame says of itself that it is in no call of Python; false where nothing tells.
 bool runs_itself(const Layout& layout, const ChainLink& link) noexcept {
-  return layout.frame.stack_top.exists() && is_programs(link) &&
-         (link.fields.stack_top < 0 || !has_started(link));
+  const auto& frame = layout.frame;
+  if (!is_programs(link) || (!frame.stack_top.exists() && !frame.return_offset.exists())) return false;
+  return (frame.stack_top.exists() && link.fields.stack_top < 0) ||
+         (frame.return_offset.exists() && link.fields.return_offset == 0) || !has_started(link);
+}
+
+/// The end of the value stack of a frame that calls; null where that lies outside of the frame.
+RemoteAddress stack_end(const Layout& layout, const ChainLink& caller) {
+  const auto begin = slot(layout, caller, 0);
+  const auto end = layout.frame.stack_top.exists()
+                       ? slot(layout, caller, static_cast<std::uint64_t>(caller.fields.stack_top))
+                       : caller.fields.stack_pointer;
+  const auto most = caller.frame.code->frame_words() * sizeof(RemoteAddress);
+  return end.value - begin.value <= most ? end : RemoteAddress{};
 }
 
 /// Whether a frame that lies on the data stack can be the next after one that does.
@@ -58,7 +70,7 @@ bool is_cached_getter(RemoteMemory& memory, const ChainLink& caller, const Chain
 /// it.
 bool is_method_of(RemoteMemory& memory, const Layout& layout, const ChainLink& callee, RemoteAddress object) {
   if (object.is_null()) return false;
-  const auto local = callee.fields.first_local;
+  const auto local = callee.fields.first_local.without_tag(layout.traits.executable_tag_mask);
   if (local == object) return true;
   const auto content =
       read_as<RemoteAddress>(memory, local + (layout.object.type.offset + sizeof(RemoteAddress)));
@@ -69,11 +81,12 @@ bool is_method_of(RemoteMemory& memory, const Layout& layout, const ChainLink& c
 /// a subscript has its object there.
 bool is_called_by(RemoteMemory& memory, const Layout& layout, const ChainLink& caller,
                   const ChainLink& callee) {
-  const auto top = static_cast<std::uint64_t>(caller.fields.stack_top);
-  if (top >= caller.frame.code->frame_words()) return false;
-  const auto words = read_as<std::array<RemoteAddress, 2>>(memory, slot(layout, caller, top));
+  const auto end = stack_end(layout, caller);
+  if (end.is_null()) return false;
+  const auto words = read_as<std::array<RemoteAddress, 2>>(memory, end);
   if (!words) return false;
-  const auto [lower, upper] = *words;
+  const auto mask = layout.traits.executable_tag_mask;
+  const auto lower = words->front().without_tag(mask), upper = words->back().without_tag(mask);
   // Up to 3.12 a null may lie below the function.
   return lower == callee.fields.function || upper == callee.fields.function ||
          is_method_of(memory, layout, callee, lower) || is_cached_getter(memory, caller, callee);
@@ -84,9 +97,8 @@ bool is_called_by(RemoteMemory& memory, const Layout& layout, const ChainLink& c
 bool is_resumed_by(RemoteMemory& memory, const Layout& layout, const ChainLink& caller,
                    const ChainLink& callee) {
   constexpr std::uint64_t most_before_frame = 256;  // of a generator object; 72 to 88
-  const auto end = layout.frame.stack_top.exists()
-                       ? slot(layout, caller, static_cast<std::uint64_t>(caller.fields.stack_top))
-                       : caller.fields.stack_pointer;
+  const auto end = stack_end(layout, caller);
+  if (end.is_null()) return false;
   const auto words = read_as<std::array<RemoteAddress, 2>>(memory, {end.value - 2 * sizeof(RemoteAddress)});
   return words && std::any_of(words->begin(), words->end(), [&](RemoteAddress word) {
            const auto object = word.without_tag(layout.traits.executable_tag_mask);
@@ -124,11 +136,11 @@ Tie tie_of(RemoteMemory& memory, const Layout& layout, const ChainLink& caller, 
     return Tie::calls;  // C lies between, or a frame of CPython's own
   }
   if (runs_itself(layout, caller)) return Tie::runs_itself;
-  if (callee.fields.owner == owned_by_generator &&
-      (frame.stack_top.exists() || frame.stack_pointer.exists())) {
+  const bool has_value_stack = frame.stack_top.exists() || frame.stack_pointer.exists();
+  if (has_value_stack && callee.fields.owner == owned_by_generator) {
     return is_resumed_by(memory, layout, caller, callee) ? Tie::calls : Tie::calls_another;
   }
-  if (!frame.stack_top.exists()) return Tie::calls;
+  if (!has_value_stack) return Tie::calls;
   const bool are_neighbours = caller.fields.owner != owned_by_thread || may_follow(layout, caller, callee);
   return are_neighbours && is_called_by(memory, layout, caller, callee) ? Tie::calls : Tie::calls_another;
 }

@@ -146,6 +146,8 @@ ThreadList list_threads(RemoteMemory& memory, const PythonRuntime& runtime) {
     }
     list.interpreters.push_back(describe(memory, layout, *next));
     list_threads_of(memory, runtime, *next, list);
+    const bool has_threads = list.threads.size() > (ends.empty() ? 0 : ends.back());
+    list.oldest.push_back(has_threads ? list.threads.back().state : RemoteAddress{});
     ends.push_back(list.threads.size());
     next = read_as<RemoteAddress>(memory, *next + layout.interpreter.next.offset);
   }

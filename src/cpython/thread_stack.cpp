@@ -103,6 +103,7 @@ bool ThreadStack::is_as_before(const WalkedChain& chain, std::size_t known) {
     add(link.fields.executable.value);
     add(link.fields.instruction);
     add(static_cast<std::uint64_t>(link.fields.stack_top));
+    add(link.fields.stack_pointer.value + link.fields.return_offset);
   }
   return std::exchange(chain_hash_, hash) == hash;
 }

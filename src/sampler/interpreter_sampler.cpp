@@ -725,6 +725,9 @@ std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone(con
   reading.before = gils_.state_before();
   auto all = list(everyone_);
   if (all.is_damaged) return std::nullopt;
+  // A state that is being made in the memory of one that has gone ends a list too early.
+  const bool may_be_cut = std::exchange(oldest_, all.oldest) != all.oldest;
+  if (may_be_cut) return std::nullopt;
   if (!knows(all.interpreters)) return std::nullopt;
   threads_ = all.threads;
   reading.threads = std::move(all.threads);

@@ -170,7 +170,7 @@ class LayoutDirectory(Case):
                 ("frame.prevoius 8\n", number + 1, "'frame.prevoius' is unknown"),
                 ("", len(lines) - 1, "'frame.previous' is missing"),
                 ("frame.previous 999999999\n", number + 1, "'999999999'"),
-                ("frame.previous 70\n", number + 1, "outside its struct"),
+                ("frame.previous 76\n", number + 1, "outside its struct"),
                 ("frame.previous 8\nframe.previous 8\n", number + 2, "'frame.previous' is already in line")):
             path = self.write("3.12.layout", "".join(lines[:number] + [line] + lines[number + 1:]))
             for command in self.commands(pid):

@@ -60,7 +60,7 @@ class Hold(Case):
         for threads in (0, 4):
             with self.subTest(threads=threads):
                 untrue, marked = self.shares(threads, "none")
-                self.assertLessEqual(untrue, 0.05)
+                self.assertLessEqual(untrue, 0.03)
                 self.assertLessEqual(marked, 0.05)
 
     def test_nothing_but_ptrace_traces(self):

@@ -33,7 +33,8 @@ struct Interpreter {
 struct ThreadList {
   std::vector<Interpreter> interpreters;
   std::vector<PythonThread> threads;
-  bool is_damaged = false;  ///< the list led nowhere, to a foreign interpreter, or on for ever
+  std::vector<RemoteAddress> oldest;  ///< the state that each interpreter's threads end with
+  bool is_damaged = false;            ///< the list led nowhere, to a foreign interpreter, or on for ever
 };
 
 /// At most this many thread states and interpreters are followed.

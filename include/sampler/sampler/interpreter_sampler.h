@@ -277,6 +277,7 @@ class InterpreterSampler {
   GilGuard gils_;
   std::vector<Interpreter> interpreters_;  // as listed last
   std::vector<PythonThread> threads_;      // as listed last
+  std::vector<RemoteAddress> oldest_;      // as listed last, of each interpreter
   CodeCache codes_;
   Overlay everyone_;
   std::unordered_map<std::uint64_t, ThreadCopy> copies_;  // of threads read one by one, by state

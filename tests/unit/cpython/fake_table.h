@@ -55,7 +55,7 @@ class FakeTable {
     std::string_view word;
     std::uint64_t usual, free_threaded;
   };
-  static constexpr std::array<SharedWord, 9> shared_words{{
+  static constexpr std::array<SharedWord, 10> shared_words{{
       {"pyobject.size", 16, 32},
       {"pyobject.ob_type", 8, 24},
       {"bytes_object.size", 40, 56},
@@ -65,6 +65,7 @@ class FakeTable {
       {"unicode_object.length", 16, 32},
       {"unicode_object.state", 32, 48},
       {"unicode_object.asciiobject_size", 40, 56},
+      {"interpreter_frame.localsplus", struct_size - 8, struct_size - 8},  // the last: locals follow
   }};
 
   [[nodiscard]] static std::uint64_t hex(PythonVersion version) {

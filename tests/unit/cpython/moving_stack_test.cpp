@@ -38,16 +38,23 @@ class Running {
     runs_itself(depth);
     if (depth > 0) calls(depth - 1, callee);
   }
-  /// As CPython up to 3.13 leaves it: the function is in the slot that the call took its arguments from.
+  /// As CPython leaves it: the function is in the slot that the call took its arguments from.
   void calls(std::size_t depth, const Function& callee) {
     const auto& frame = python.layout.frame;
-    if (!frame.stack_top.exists()) return;
-    python.memory.put(place(depth) + frame.stack_top.offset, top);
-    python.memory.put(top_of(depth), callee.object);
+    if (frame.stack_top.exists()) python.memory.put(place(depth) + frame.stack_top.offset, top);
+    if (frame.stack_pointer.exists()) {
+      python.memory.put(place(depth) + frame.stack_pointer.offset, top_of(depth));
+      python.memory.put(place(depth) + frame.return_offset.offset, std::uint16_t{4});
+    }
+    const std::uint64_t tag = python.layout.traits.executable_tag_mask & 1U;
+    if (frame.locals.exists()) python.memory.put(top_of(depth), callee.object + tag);
   }
   void runs_itself(std::size_t depth) {
-    const auto field = python.layout.frame.stack_top;
-    if (field.exists()) python.memory.put(place(depth) + field.offset, std::int32_t{-1});
+    const auto& frame = python.layout.frame;
+    if (frame.stack_top.exists()) python.memory.put(place(depth) + frame.stack_top.offset, std::int32_t{-1});
+    if (frame.return_offset.exists()) {
+      python.memory.put(place(depth) + frame.return_offset.offset, std::uint16_t{0});
+    }
   }
   /// What a frame keeps of its call when that is over.
   void returns(std::size_t depth) {
@@ -165,14 +172,14 @@ TEST_CASE("what the thread has called since it was said to be there is part of i
 
 TEST_CASE("a caller that calls another function than the frame on top of it was copied at another moment",
           "[cpython]") {
-  Running thread{with_stack_top};
+  Running thread{GENERATE(with_stack_top, with_cleared_frames)};
   thread.calls(1, thread.other);
   CHECK(thread.sample() == Texts{"main", "work", "<torn>"});
   CHECK(thread.stack.end() == StackEnd::torn);
 }
 
 TEST_CASE("a property's frame lies on top of the object that it was asked of", "[cpython]") {
-  Running thread{with_stack_top};
+  Running thread{GENERATE(with_stack_top, with_cleared_frames)};
   const auto self = thread.python.memory.add(16);
   thread.calls(1, {"self", {}, self});
   thread.python.memory.put(thread.place(2) + thread.python.layout.frame.locals.offset, self);
@@ -180,7 +187,7 @@ TEST_CASE("a property's frame lies on top of the object that it was asked of", "
 }
 
 TEST_CASE("a property whose object a function inside of it uses has that in a cell", "[cpython]") {
-  Running thread{with_stack_top};
+  Running thread{GENERATE(with_stack_top, with_cleared_frames)};
   const auto& layout = thread.python.layout;
   const auto self = thread.python.memory.add(16);
   const auto cell = thread.python.memory.add(24);
@@ -202,7 +209,7 @@ TEST_CASE("the frame that has made a generator is no call that goes on", "[cpyth
 }
 
 TEST_CASE("a stack that is the same twice stands still, however odd it looks", "[cpython]") {
-  Running thread{with_stack_top};
+  Running thread{GENERATE(with_stack_top, with_cleared_frames)};
   thread.calls(1, thread.other);
   static_cast<void>(thread.sample());
   CHECK(thread.stack.end() == StackEnd::torn);
@@ -211,14 +218,14 @@ TEST_CASE("a stack that is the same twice stands still, however odd it looks", "
 }
 
 TEST_CASE("a frame inside of what its caller takes on the data stack was left by another call", "[cpython]") {
-  Running thread{with_stack_top};
+  Running thread{GENERATE(with_stack_top, with_cleared_frames)};
   const auto field = thread.python.layout.code.stack_size;
   thread.python.memory.put(thread.work.code + field.offset, std::int32_t{20});
   CHECK(thread.sample() == Texts{"main", "work", "<torn>"});
 }
 
 TEST_CASE("a frame that has not begun is in no call, whatever its words say", "[cpython]") {
-  Running thread{with_stack_top};
+  Running thread{GENERATE(with_stack_top, with_cleared_frames)};
   static_cast<void>(thread.sample());
   thread.python.memory.put(thread.place(1) + thread.python.layout.frame.instruction.offset,
                            thread.python.instruction(thread.work.code, -1));
@@ -227,7 +234,7 @@ TEST_CASE("a frame that has not begun is in no call, whatever its words say", "[
 
 TEST_CASE("a generator is resumed by the caller that has it at the end of its value stack", "[cpython]") {
   constexpr std::uint8_t generators = 1;
-  Running thread{with_stack_top};
+  Running thread{GENERATE(with_stack_top, with_cleared_frames)};
   auto& memory = thread.python.memory;
   const auto& frame = thread.python.layout.frame;
   const auto generator = memory.add(frame.size + 72);
@@ -245,7 +252,7 @@ TEST_CASE("a generator is resumed by the caller that has it at the end of its va
 
 TEST_CASE("what is no trampoline by its executable is no root, until it is seen again and again",
           "[cpython]") {
-  Running thread{with_stack_top};
+  Running thread{GENERATE(with_stack_top, with_cleared_frames)};
   auto& python = thread.python;
   REQUIRE(thread.sample() == Texts{"main", "work", "leaf"});
   python.set_previous(thread.place(1), python.add_trampoline({}));
@@ -256,7 +263,7 @@ TEST_CASE("what is no trampoline by its executable is no root, until it is seen 
 }
 
 TEST_CASE("what C has pushed and not linked yet is no root", "[cpython]") {
-  Running thread{with_stack_top};
+  Running thread{GENERATE(with_stack_top, with_cleared_frames)};
   thread.python.set_previous(thread.place(2), {});
   static_cast<void>(thread.sample());
   CHECK(thread.stack.end() == StackEnd::torn);

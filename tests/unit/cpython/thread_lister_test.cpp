@@ -41,6 +41,7 @@ TEST_CASE("the threads of two interpreters are listed, the newer interpreter's f
   const auto list = two.list();
   CHECK_FALSE(list.is_damaged);
   CHECK(states(list) == std::vector{theirs, two.outer, two.inner});
+  CHECK(list.oldest == std::vector{theirs, two.inner});
 }
 
 TEST_CASE("an interpreter without threads and a runtime without interpreters are not damaged", "[cpython]") {
