@@ -67,12 +67,14 @@ InterpreterSampler::InterpreterSampler(const Process& process, ProcessMemory& me
       gils_{runtime_},
       codes_{runtime_},
       everyone_{memory},
-      code_objects_{memory} {
+      code_objects_{memory},
+      holder_{memory} {
   if (options_.hold == Hold::preempt) preemptor_.emplace();
   if (options_.hold == Hold::none) codes_.let_all_wait();
 }
 
-bool InterpreterSampler::tick() {
+bool InterpreterSampler::tick(Clock::time_point now) {
+  now_ = now;
   forget_copied();
   numbers_.begin_tick();
   is_idle_ = false;
@@ -86,7 +88,7 @@ bool InterpreterSampler::tick() {
     cancel_unconfirmed();
     return false;
   }
-  return has_failed || must_confirm(Clock::now()) ? confirm() : true;
+  return has_failed || must_confirm(now) ? confirm(now) : true;
 }
 
 void InterpreterSampler::forget_copied() {
@@ -106,14 +108,15 @@ bool InterpreterSampler::must_confirm(Clock::time_point now) const {
   return options_.interval >= confirm_interval || now - confirmed_at_ >= confirm_interval;
 }
 
-bool InterpreterSampler::confirm() {
+bool InterpreterSampler::confirm(Clock::time_point now) {
   if (codes_.must_confirm()) static_cast<void>(code_objects_.fetch({}, {}));
   const bool are_same = codes_.confirm(code_objects_);
   if (!memory_.is_same_program()) {
     cancel_unconfirmed();
     return false;
   }
-  confirmed_at_ = Clock::now();
+  keep_standing();
+  confirmed_at_ = now;
   for (auto& kept : std::exchange(kept_, {})) {
     if (!are_same) kept.mark_unreadable(recording_.stacks);
     emit(kept);
@@ -129,9 +132,11 @@ bool InterpreterSampler::confirm() {
 void InterpreterSampler::cancel_unconfirmed() {
   for (const auto tick : std::exchange(unconfirmed_, {})) recording_.ledger.cancel(tick);
   kept_.clear();
+  standing_.reset();
 }
 
 void InterpreterSampler::sample(Ledger::TickId tick) {
+  if (sample_holder(tick)) return;
   if (options_.hold == Hold::none) return sample_unheld(tick);
   auto failure = TickFailure::unreadable;
   for (int tries = 0; tries < most_tries; ++tries) {
@@ -170,10 +175,101 @@ void InterpreterSampler::sample_unheld(Ledger::TickId tick) {
   if (!best) return recording_.ledger.fail(tick, failure);
   forget_ended(best->threads);
   is_idle_ = is_idle(best->threads, best->after);
+  const auto first_kept = kept_.size();
   keep_proven(*best);
+  note_standing(*best, first_kept);
   for (const auto& thread : best->threads) {
     if (is_unplaced(thread)) settle_unplaced(tick, thread, {});
   }
+}
+
+bool InterpreterSampler::sample_holder(Ledger::TickId tick) {
+  if (!standing_) return false;
+  const auto leave = [&] {
+    keep_standing();
+    standing_.reset();
+    return false;
+  };
+  if (now_ - standing_->since > longest_standing) return leave();
+  codes_.begin_reading();
+  const bool is_read = holder_.fetch(gils_.before(), {});
+  if (!is_read || gils_.state_before() != std::vector{standing_->gil}) return leave();
+  if (!is_standing_holder()) return leave();
+  if (options_.hold == Hold::none) {
+    if (!keep_unheld_holder()) return leave();
+  } else {
+    const auto holder = standing_->holder;
+    keep(tick, holder, {.holds_gil = true}, settle(holder, true));
+  }
+  if (standing_) ++standing_->ticks;
+  return true;
+}
+
+bool InterpreterSampler::is_standing_holder() {
+  const auto& layout = *runtime_.layout;
+  // Up to 3.11 a thread may enter a new subinterpreter, and the GIL's words stay as they are.
+  if (layout.traits.gil != GilKind::in_interpreter) {
+    const auto head = read_as<RemoteAddress>(holder_, runtime_.interpreters_head);
+    if (!head || *head != interpreters_.front().state) return false;
+  }
+  const auto& holder = standing_->holder;
+  return layout.thread.native_thread_id.exists()
+             ? native_thread_id(holder_, holder.state) == standing_->native_thread_id
+             : !names_another(holder_, holder);
+}
+
+bool InterpreterSampler::keep_unheld_holder() {
+  auto& [stack, sample] = holder_stack_;
+  for (int tries = 0; tries < most_unheld_tries; ++tries) {
+    if (tries > 0) {
+      codes_.begin_reading();
+      if (!holder_.fetch(gils_.before(), {})) return false;
+    }
+    if (sample + 1 != holder_.sample()) stack.forget();
+    stack.walk(holder_, runtime_, codes_, standing_->holder.state, Motion::possible);
+    sample = holder_.sample();
+    if (stack.end() != StackEnd::torn && !holder_.has_missed()) break;
+  }
+  if (stack.end() == StackEnd::unreadable) return false;
+  kept_.push_back({standing_->holder,
+                   {.holds_gil = true},
+                   stack.decode(*runtime_.layout, recording_.stacks),
+                   stack.end()});
+  return true;
+}
+
+void InterpreterSampler::note_standing(const Reading& everyone, std::size_t first_kept) {
+  standing_.reset();
+  const auto& [before, after, threads, lasting, parts] = everyone;
+  const bool may_stand = before.size() == 1 && before == after && before.front().switches &&
+                         interpreters_.size() == 1 && options_.mode == Mode::wall &&
+                         !options_.report_activity;
+  const auto* const holder = may_stand ? find_thread(threads, before.front().holder) : nullptr;
+  if (holder == nullptr || holder->tid == Tid{}) return;
+  Standing standing{before.front(), *holder, native_thread_id(everyone_, holder->state), {}, now_};
+  for (auto kept = kept_.begin() + static_cast<std::ptrdiff_t>(first_kept); kept != kept_.end(); ++kept) {
+    if (kept->thread.state == holder->state) continue;
+    if (kept->end != StackEnd::complete) return;
+    standing.others.push_back(*kept);
+  }
+  standing_ = std::move(standing);
+}
+
+void InterpreterSampler::keep_standing() {
+  if (!standing_) return;
+  const auto ticks = std::exchange(standing_->ticks, 0);
+  if (ticks == 0) return;
+  for (auto kept : standing_->others) {
+    kept.count = ticks;
+    kept_.push_back(kept);
+  }
+}
+
+std::uint64_t InterpreterSampler::native_thread_id(Overlay& overlay, RemoteAddress state) const {
+  const auto field = runtime_.layout->thread.native_thread_id;
+  if (!field.exists()) return 0;
+  const auto number = read_as<std::uint64_t>(overlay, state + field.offset);
+  return number ? *number : 0;
 }
 
 bool InterpreterSampler::is_whole(const Reading& everyone) const {
@@ -260,7 +356,9 @@ void InterpreterSampler::sample_read(Ledger::TickId tick, Reading everyone, cons
     return false;
   });
   std::erase_if(unproven, [&](const auto& thread) { return !open.contains(thread.state.value); });
+  const auto first_kept = kept_.size();
   keep_proven(everyone);
+  note_standing(everyone, first_kept);
   if (gils_.has_gil()) {
     settle_all(tick, unproven, everyone.after);
   } else {
@@ -863,7 +961,7 @@ void InterpreterSampler::abandon() {
 }
 
 void InterpreterSampler::give_up(Clock::time_point now) {
-  if (!unconfirmed_.empty() && must_confirm(now)) static_cast<void>(confirm());
+  if (!unconfirmed_.empty() && must_confirm(now)) static_cast<void>(confirm(now));
   const auto has_waited = [&](const Waiting& waiting) { return now - waiting.since >= longest_wait; };
   for (auto& pending : pending_) {
     const auto last = std::find_if_not(pending.ticks.begin(), pending.ticks.end(), has_waited);

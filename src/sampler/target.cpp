@@ -205,10 +205,9 @@ bool Target::stop_came(Tid tid, HeldThread& held) {
   return true;
 }
 
-bool Target::tick() {
-  const auto start = Clock::now();
+bool Target::tick(Clock::time_point start) {
   const auto before = recording_.held.wall();
-  const bool is_same_program = interpreter_->tick();
+  const bool is_same_program = interpreter_->tick(start);
   governor_->add(recording_.held.wall() - before);
   const auto end = Clock::now();
   pacer_->set_interval(governor_->after_tick(start, end));
@@ -254,7 +253,7 @@ void Target::work(Clock::time_point now) {
   recording_.ledger.add_late(due.late);
   const bool is_slowed_down = options_.interval == 0ns && interval > 0ns;
   if (due.left_out > 0 || is_slowed_down) recording_.note_widened(interval, due.left_out);
-  if (due.is_due && interpreter_ && !tick()) {
+  if (due.is_due && interpreter_ && !tick(now)) {
     lose();
     search_end_ = now + longest_search;
     is_done_ = !process_.is_alive();

@@ -1,5 +1,6 @@
 """The ways of holding a thread still: what each does to the target, by the sampler's own system calls, and how true it
 is of threads that run."""
+import collections
 import os
 import re
 import sys
@@ -84,6 +85,38 @@ class Hold(Case):
         print("%s: %.3f reads, %.0f bytes a tick" % (self.id(), reads, size), file=sys.stderr)
         self.assertLessEqual(round(reads, 2), 2.0)
         self.assertLessEqual(size, MOST_BYTES)
+
+    def test_threads_that_stand_are_in_every_tick(self):
+        """Also where the GIL's words alone tell that they stand: between two looks at everyone, a millisecond apart."""
+        sleepers = 7
+        target = harness.idle_target(self, self.interpreter, "spin", *["sleep"] * sleepers)
+        names = ["sleep%d" % number for number in range(2, 2 + sleepers)]
+        for hold in ("ptrace", "none"):
+            with self.subTest(hold=hold):
+                run = harness.run_sampler(self, "-p", target.pid, "-s", "1", "--hz", "5000", "--hold", hold,
+                                          *harness.UNLIMITED)
+                harness.assert_accounts(self, run)
+                seen = collections.Counter()
+                for stack in run.folded:
+                    for name in names:
+                        seen[name] += stack.count if name in stack.names else 0
+                for name in names:
+                    self.assertGreaterEqual(seen[name], run.summary.taken, str(run))
+                    self.assertLessEqual(seen[name], run.summary.taken + run.summary.failed, str(run))
+
+    def test_threads_that_stand_are_not_read_again(self):
+        if self.interpreter.free_threaded or self.interpreter.version == (2, 7):
+            return  # nothing counts who has run
+        sizes = []
+        few, many = 1, 15
+        for sleepers in (few, many):
+            target = harness.idle_target(self, self.interpreter, "spin", *["sleep"] * sleepers)
+            results, run = self.results("process_vm_readv", "-p", target.pid, "-s", "1", "--hold", "none",
+                                        *harness.AT_FULL_SPEED)
+            sizes.append(sum(results) / run.summary.taken)
+        print("%s: %.0f and %.0f bytes a tick" % (self.id(), *sizes), file=sys.stderr)
+        # Reading all of a thread takes four blocks of 512 bytes and more, most of them for each tick.
+        self.assertLess(sizes[1] - sizes[0], (many - few) * 1536)
 
 
 if __name__ == "__main__":

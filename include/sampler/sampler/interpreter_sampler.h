@@ -40,6 +40,8 @@ class InterpreterSampler {
   static constexpr std::chrono::milliseconds longest_wait{100};
   /// Ticks that come faster than this are confirmed together.
   static constexpr std::chrono::milliseconds confirm_interval{1};
+  /// How long everyone is not looked at, where the GIL's words tell that nobody but its holder has run.
+  static constexpr std::chrono::milliseconds longest_standing{1};
   /// How often a reading that changed under us is repeated.
   static constexpr int most_tries = 4;
   /// The same where nobody is held: a reading takes some microseconds, and most may be torn.
@@ -52,7 +54,7 @@ class InterpreterSampler {
                      const SamplingOptions& options, Tracer& tracer, Recording& recording);
 
   /// One tick. False where the process has ended or runs another program: nothing was counted then.
-  [[nodiscard]] bool tick();
+  [[nodiscard]] bool tick(Clock::time_point now);
 
   /// Whether a tick waits for this thread's stop.
   [[nodiscard]] bool waits_for(Tid tid) const noexcept;
@@ -106,6 +108,16 @@ class InterpreterSampler {
       end = StackEnd::unreadable;
     }
   };
+  /// What stands while one thread holds the only GIL and the words of it do not change: the frames of all
+  /// others.
+  struct Standing {
+    GilState gil;
+    PythonThread holder;
+    std::uint64_t native_thread_id = 0;  ///< of the holder's state, where this Python has it
+    std::vector<Kept> others;
+    Clock::time_point since;
+    std::uint64_t ticks = 0;  ///< that the others are still to be handed out for
+  };
   /// A tick that waits for a stop.
   struct Waiting {
     Ledger::TickId tick;
@@ -151,6 +163,18 @@ class InterpreterSampler {
   /// As walk_frames(); unreadable where enough frames were copied.
   [[nodiscard]] RawStack walk(Overlay& overlay, RemoteAddress state);
   void sample(Ledger::TickId tick);
+  /// A tick of the GIL's holder alone, where all others stand since everyone was read. False where they may
+  /// not.
+  [[nodiscard]] bool sample_holder(Ledger::TickId tick);
+  /// Whether the thread state that holds the GIL is still of the thread that it was of.
+  [[nodiscard]] bool is_standing_holder();
+  /// The holder as read now, whether it runs or not; false where it is no longer the same.
+  [[nodiscard]] bool keep_unheld_holder();
+  /// Takes note of who stands after a reading of everyone, whose stacks are kept from `first_kept` on.
+  void note_standing(const Reading& everyone, std::size_t first_kept);
+  /// Keeps what stood for the ticks since the last time.
+  void keep_standing();
+  [[nodiscard]] std::uint64_t native_thread_id(Overlay& overlay, RemoteAddress state) const;
   /// The threads that the GIL's words did not prove at the last tick, as far as they are blocked now: mostly
   /// they still are those that the words do not prove.
   [[nodiscard]] Bystanders look_at_bystanders();
@@ -249,7 +273,7 @@ class InterpreterSampler {
   [[nodiscard]] bool must_confirm(Clock::time_point now) const;
   /// Hands out what was kept, once it is known to be of the same program and of the same code objects. False
   /// where the program is another: nothing was counted then.
-  [[nodiscard]] bool confirm();
+  [[nodiscard]] bool confirm(Clock::time_point now);
   void cancel_unconfirmed();
   void emit(const Kept& kept);
 
@@ -288,10 +312,14 @@ class InterpreterSampler {
   Clock::time_point confirmed_at_;
   Overlay code_objects_;                                     // of confirm()
   std::unordered_map<std::uint64_t, LastingStack> lasting_;  // by thread state
-  std::vector<PythonThread> last_unproven_;                  // by the GIL's words of the last tick
-  std::vector<RemoteAddress> placed_;    // moving states whose threads this tick, or late stop, found
-  std::vector<UnplacedState> unplaced_;  // of ticks that wait for stops
-  std::size_t frames_left_ = 0;          // of most_frames_at_once
+  std::optional<Standing> standing_;
+  Overlay holder_;                           // of the ticks of the holder alone
+  LastingStack holder_stack_;                // as of holder_
+  std::vector<PythonThread> last_unproven_;  // by the GIL's words of the last tick
+  std::vector<RemoteAddress> placed_;        // moving states whose threads this tick, or late stop, found
+  std::vector<UnplacedState> unplaced_;      // of ticks that wait for stops
+  std::size_t frames_left_ = 0;              // of most_frames_at_once
+  Clock::time_point now_;                    // when the tick at work began
   bool is_idle_ = false;  // of the tick at work: nobody held the GIL, and that is to be reported
   std::vector<std::uint32_t> unread_;
 };
