@@ -116,6 +116,7 @@ bool InterpreterSampler::confirm(Clock::time_point now) {
     return false;
   }
   keep_standing();
+  if (!are_same) standing_.reset();
   confirmed_at_ = now;
   for (auto& kept : std::exchange(kept_, {})) {
     if (!are_same) kept.mark_unreadable(recording_.stacks);
@@ -175,9 +176,7 @@ void InterpreterSampler::sample_unheld(Ledger::TickId tick) {
   if (!best) return recording_.ledger.fail(tick, failure);
   forget_ended(best->threads);
   is_idle_ = is_idle(best->threads, best->after);
-  const auto first_kept = kept_.size();
   keep_proven(*best);
-  note_standing(*best, first_kept);
   for (const auto& thread : best->threads) {
     if (is_unplaced(thread)) settle_unplaced(tick, thread, {});
   }
@@ -185,33 +184,29 @@ void InterpreterSampler::sample_unheld(Ledger::TickId tick) {
 
 bool InterpreterSampler::sample_holder(Ledger::TickId tick) {
   if (!standing_) return false;
-  const auto leave = [&] {
-    keep_standing();
-    standing_.reset();
-    return false;
-  };
-  if (now_ - standing_->since > longest_standing) return leave();
-  codes_.begin_reading();
-  const bool is_read = holder_.fetch(gils_.before(), {});
-  if (!is_read || gils_.state_before() != std::vector{standing_->gil}) return leave();
-  if (!is_standing_holder()) return leave();
+  if (now_ - standing_->since > longest_standing || !fetch_holder()) return end_standing();
+  const PythonThread holder = standing_->holder;
   if (options_.hold == Hold::none) {
-    if (!keep_unheld_holder()) return leave();
+    if (!keep_unheld_holder()) return end_standing();
   } else {
-    const auto holder = standing_->holder;
     keep(tick, holder, {.holds_gil = true}, settle(holder, true));
   }
-  if (standing_) ++standing_->ticks;
+  ++standing_->ticks;
   return true;
 }
 
-bool InterpreterSampler::is_standing_holder() {
+bool InterpreterSampler::fetch_holder() {
+  codes_.begin_reading();
+  if (!holder_.fetch(gils_.before(), {}) || gils_.state_before() != std::vector{standing_->gil}) return false;
+  if (interpreters_.size() != 1) return false;
   const auto& layout = *runtime_.layout;
   // Up to 3.11 a thread may enter a new subinterpreter, and the GIL's words stay as they are.
   if (layout.traits.gil != GilKind::in_interpreter) {
     const auto head = read_as<RemoteAddress>(holder_, runtime_.interpreters_head);
     if (!head || *head != interpreters_.front().state) return false;
   }
+  // The memory of its state may be another thread's by now, without a change of the words. Where CPython has
+  // the thread's number itself, that is one piece less to copy.
   const auto& holder = standing_->holder;
   return layout.thread.native_thread_id.exists()
              ? native_thread_id(holder_, holder.state) == standing_->native_thread_id
@@ -219,18 +214,14 @@ bool InterpreterSampler::is_standing_holder() {
 }
 
 bool InterpreterSampler::keep_unheld_holder() {
-  auto& [stack, sample] = holder_stack_;
+  auto& stack = holder_stack_.stack;
   for (int tries = 0; tries < most_unheld_tries; ++tries) {
-    if (tries > 0) {
-      codes_.begin_reading();
-      if (!holder_.fetch(gils_.before(), {})) return false;
-    }
-    if (sample + 1 != holder_.sample()) stack.forget();
+    if (tries > 0 && !fetch_holder()) return false;
+    if (holder_stack_.sample + 1 != holder_.sample()) stack.forget();
     stack.walk(holder_, runtime_, codes_, standing_->holder.state, Motion::possible);
-    sample = holder_.sample();
+    holder_stack_.sample = holder_.sample();
     if (stack.end() != StackEnd::torn && !holder_.has_missed()) break;
   }
-  if (stack.end() == StackEnd::unreadable) return false;
   kept_.push_back({standing_->holder,
                    {.holds_gil = true},
                    stack.decode(*runtime_.layout, recording_.stacks),
@@ -238,26 +229,35 @@ bool InterpreterSampler::keep_unheld_holder() {
   return true;
 }
 
-void InterpreterSampler::note_standing(const Reading& everyone, std::size_t first_kept) {
-  standing_.reset();
+void InterpreterSampler::note_standing(const Reading& everyone, std::span<const Kept> stacks) {
   const auto& [before, after, threads, lasting, parts] = everyone;
-  const bool may_stand = before.size() == 1 && before == after && before.front().switches &&
-                         interpreters_.size() == 1 && options_.mode == Mode::wall &&
-                         !options_.report_activity;
+  const bool may_stand = options_.interval < longest_standing && options_.mode == Mode::wall &&
+                         !options_.report_activity && interpreters_.size() == 1 && before.size() == 1 &&
+                         before == after && before.front().switches;
   const auto* const holder = may_stand ? find_thread(threads, before.front().holder) : nullptr;
   if (holder == nullptr || holder->tid == Tid{}) return;
+  // Between two states of its own a thread may change without the GIL's words.
+  const auto is_its = [&](const PythonThread& thread) { return thread.tid == holder->tid; };
+  if (std::count_if(threads.begin(), threads.end(), is_its) > 1) return;
   Standing standing{before.front(), *holder, native_thread_id(everyone_, holder->state), {}, now_};
-  for (auto kept = kept_.begin() + static_cast<std::ptrdiff_t>(first_kept); kept != kept_.end(); ++kept) {
-    if (kept->thread.state == holder->state) continue;
-    if (kept->end != StackEnd::complete) return;
-    standing.others.push_back(*kept);
+  if (runtime_.layout->thread.native_thread_id.exists() && !standing.native_thread_id) return;
+  for (const auto& kept : stacks) {
+    if (kept.thread.state == holder->state) continue;
+    if (kept.end != StackEnd::complete) return;
+    standing.others.push_back(kept);
   }
   standing_ = std::move(standing);
+  holder_stack_.stack.forget();
+}
+
+bool InterpreterSampler::end_standing() {
+  keep_standing();
+  standing_.reset();
+  return false;
 }
 
 void InterpreterSampler::keep_standing() {
-  if (!standing_) return;
-  const auto ticks = std::exchange(standing_->ticks, 0);
+  const auto ticks = standing_ ? std::exchange(standing_->ticks, 0) : 0;
   if (ticks == 0) return;
   for (auto kept : standing_->others) {
     kept.count = ticks;
@@ -265,11 +265,12 @@ void InterpreterSampler::keep_standing() {
   }
 }
 
-std::uint64_t InterpreterSampler::native_thread_id(Overlay& overlay, RemoteAddress state) const {
+std::optional<std::uint64_t> InterpreterSampler::native_thread_id(Overlay& overlay,
+                                                                  RemoteAddress state) const {
   const auto field = runtime_.layout->thread.native_thread_id;
-  if (!field.exists()) return 0;
+  if (!field.exists()) return std::nullopt;
   const auto number = read_as<std::uint64_t>(overlay, state + field.offset);
-  return number ? *number : 0;
+  return number ? std::optional{*number} : std::nullopt;
 }
 
 bool InterpreterSampler::is_whole(const Reading& everyone) const {
@@ -356,9 +357,7 @@ void InterpreterSampler::sample_read(Ledger::TickId tick, Reading everyone, cons
     return false;
   });
   std::erase_if(unproven, [&](const auto& thread) { return !open.contains(thread.state.value); });
-  const auto first_kept = kept_.size();
   keep_proven(everyone);
-  note_standing(everyone, first_kept);
   if (gils_.has_gil()) {
     settle_all(tick, unproven, everyone.after);
   } else {
@@ -384,6 +383,7 @@ bool InterpreterSampler::names_no_thread(const std::vector<GilState>& gils,
 }
 
 void InterpreterSampler::keep_proven(Reading& reading) {
+  const auto first = kept_.size();
   for (const auto& [thread, activity, lasting] : reading.lasting) {
     if (lasting == nullptr) {
       keep(thread, activity, RawStack{{}, StackEnd::unreadable, {}});
@@ -404,6 +404,7 @@ void InterpreterSampler::keep_proven(Reading& reading) {
     });
     keep(thread, activity, join_stacks(std::move(its)));
   }
+  note_standing(reading, std::span{kept_}.subspan(first));
 }
 
 void InterpreterSampler::keep(const PythonThread& thread, const ThreadActivity& activity,
@@ -1044,7 +1045,7 @@ InterpreterSampler::ThreadCopy& InterpreterSampler::copy_of(const PythonThread& 
 }
 
 void InterpreterSampler::foresee(const PythonThread& thread) {
-  constexpr auto moment = 2ms;
+  constexpr auto moment = 100us;
   if (Clock::now() - copy_of(thread).read_at > moment) static_cast<void>(read(thread));
 }
 

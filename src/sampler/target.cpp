@@ -205,9 +205,10 @@ bool Target::stop_came(Tid tid, HeldThread& held) {
   return true;
 }
 
-bool Target::tick(Clock::time_point start) {
+bool Target::tick(Clock::time_point now) {
+  const auto start = Clock::now();
   const auto before = recording_.held.wall();
-  const bool is_same_program = interpreter_->tick(start);
+  const bool is_same_program = interpreter_->tick(now);
   governor_->add(recording_.held.wall() - before);
   const auto end = Clock::now();
   pacer_->set_interval(governor_->after_tick(start, end));

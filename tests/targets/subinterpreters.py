@@ -43,8 +43,9 @@ begin()
 
 def spin_script(interpreter, out):
     sources = ["exec(compile(%r, '%s-%d.py', 'exec'))" % (source(letter), letter, interpreter) for letter in "ab"]
-    # In 3.9 to 3.11 a thread that waits for the GIL asks its own interpreter only to let go of it.
-    loop = ["while True:", "    time.sleep(0)", "    for _ in range(500):", "        a1(1)", "        b1(1)"]
+    # In 3.9 to 3.11 a thread that waits for the GIL asks its own interpreter only to let go of it, and takes longer to wake
+    # up than a sleep of nothing lasts: whoever starts second would wait for ever.
+    loop = ["while True:", "    time.sleep(0.0002)", "    for _ in range(500):", "        a1(1)", "        b1(1)"]
     return "\n".join(sources + ["import os, time", "os.write(%d, b'[]\\n')" % out] + loop)
 
 

@@ -71,7 +71,7 @@ class Target {
   void lose();
   /// One tick, after which the interval is widened where holding the target took more than it may. As
   /// InterpreterSampler's.
-  [[nodiscard]] bool tick(Clock::time_point start);
+  [[nodiscard]] bool tick(Clock::time_point now);
 
   Process process_;
   SamplingOptions options_;
