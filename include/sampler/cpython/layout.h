@@ -125,11 +125,11 @@ struct FrameLayout {
   Field<RemoteAddress> stack_pointer;  ///< the end of its value stack while it calls; of an older call else
   Field<std::uint16_t> return_offset;  ///< from its instruction to where the call that it is in, or was in
                                        ///< last, returns to; 0 before its first
-  Field<std::uint8_t> is_entry;     ///< not 0: called by C
-  Field<RemoteAddress> locals;      ///< the first of its locals; its value stack follows them
-  Field<std::int64_t> references;   ///< to a frame object; none once it has returned and nobody keeps it
-  Field<std::int8_t> state;         ///< of a frame object
-  std::uint32_t running_state = 0;  ///< what `state` is while the call goes on
+  Field<std::uint8_t> is_entry;        ///< not 0: called by C
+  Field<RemoteAddress> locals;         ///< the first of its locals; its value stack follows them
+  Field<std::int64_t> references;      ///< to a frame object; none once it has returned and nobody keeps it
+  Field<std::int8_t> state;            ///< of a frame object
+  std::uint32_t running_state = 0;     ///< what `state` is while the call goes on
 };
 struct CodeLayout {
   std::uint32_t size = 0;  ///< sizeof(PyCodeObject)
