@@ -86,7 +86,8 @@ bool is_called_by(RemoteMemory& memory, const Layout& layout, const ChainLink& c
   const auto words = read_as<std::array<RemoteAddress, 2>>(memory, end);
   if (!words) return false;
   const auto mask = layout.traits.executable_tag_mask;
-  const auto lower = words->front().without_tag(mask), upper = words->back().without_tag(mask);
+  const auto lower = words->front().without_tag(mask);
+  const auto upper = words->back().without_tag(mask);
   // Up to 3.12 a null may lie below the function.
   return lower == callee.fields.function || upper == callee.fields.function ||
          is_method_of(memory, layout, callee, lower) || is_cached_getter(memory, caller, callee);

@@ -112,11 +112,6 @@ std::optional<ThreadPlace> ThreadWatch::place() const {
   return parse_place(read_again(stat_, buffer));
 }
 
-std::optional<int> ThreadWatch::last_cpu() const {
-  const auto there = place();
-  return there ? std::optional{there->cpu} : std::nullopt;
-}
-
 std::optional<Turns> ThreadWatch::turns() const {
   std::array<char, 128> buffer;
   const auto text = read_again(schedstat_, buffer);

@@ -456,13 +456,13 @@ void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<
     }
     // The order matters, as in settle_once().
     const auto turns = watch(thread.tid).turns();
-    const auto state = state_of(thread.tid);
-    if (!state) {
+    const auto place = place_of(thread.tid);
+    if (!place) {
       if (watch(thread.tid).lacks_files()) keep(tick, thread, activity, TickFailure::out_of_files);
       continue;
     }
-    if (*state == 'R') {
-      if (may_join(tick, thread, activity))
+    if (place->state == 'R') {
+      if (may_join(tick, thread, activity, *place))
         running.push_back({thread, activity, {}, TickFailure::not_proven});
       continue;
     }
@@ -483,13 +483,13 @@ void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<
 }
 
 bool InterpreterSampler::may_join(Ledger::TickId tick, const PythonThread& thread,
-                                  const ThreadActivity& activity) {
+                                  const ThreadActivity& activity, const ThreadPlace& place) {
   if (tracer_.is_pending(thread.tid)) {
     keep(tick, thread, activity, StopPending{});
     return false;
   }
   foresee(thread);
-  if (spin_for(thread.tid) != 0us) return true;
+  if (spin_for(place) != 0us) return true;
   // It shares our CPU, and cannot stop while we wait for the others.
   const auto start = Clock::now();
   auto attempt = tracer_.hold(thread.tid, 0us);
@@ -622,11 +622,11 @@ InterpreterSampler::Settled InterpreterSampler::settle_once(const PythonThread& 
   // The order matters: a thread that is blocked after the first count of its turns on a CPU, and has the same
   // count at the end, did not run in between.
   const auto turns = watch(thread.tid).turns();
-  const auto state = state_of(thread.tid);
-  if (!state) return Gone{};
-  if (*state == 'R') {
+  const auto place = place_of(thread.tid);
+  if (!place) return Gone{};
+  if (place->state == 'R') {
     if (!may_stop) return TickFailure::not_proven;
-    return preemptor_ ? settle_by_preemption(thread) : settle_by_stop(thread);
+    return preemptor_ ? settle_by_preemption(thread) : settle_by_stop(thread, *place);
   }
   // On its way to sleep it says so already, and may find that it need not.
   if (watch(thread.tid).is_on_cpu()) return TickFailure::not_proven;
@@ -649,10 +649,11 @@ bool InterpreterSampler::is_run_by(const PythonThread& thread, const RawStack& s
   return bounds && runs_on(copy_c_stack(memory_, bounds->pointer, bounds->pthread), thread.state, stack);
 }
 
-InterpreterSampler::Settled InterpreterSampler::settle_by_stop(const PythonThread& thread) {
+InterpreterSampler::Settled InterpreterSampler::settle_by_stop(const PythonThread& thread,
+                                                               const ThreadPlace& place) {
   if (tracer_.is_pending(thread.tid)) return StopPending{};
   foresee(thread);
-  const auto spin = spin_for(thread.tid);
+  const auto spin = spin_for(place);
   const auto start = Clock::now();
   auto attempt = tracer_.hold(thread.tid, spin);
   if (!std::holds_alternative<HeldThread>(attempt)) return unheld(attempt);
@@ -697,8 +698,8 @@ InterpreterSampler::Settled InterpreterSampler::unheld(const StopAttempt& attemp
   return TickFailure::already_traced;
 }
 
-std::chrono::microseconds InterpreterSampler::spin_for(Tid tid) {
-  return watch(tid).last_cpu() == ::sched_getcpu() ? 0us : Tracer::spin_limit;
+std::chrono::microseconds InterpreterSampler::spin_for(const ThreadPlace& place) {
+  return place.cpu == ::sched_getcpu() ? 0us : Tracer::spin_limit;
 }
 
 std::optional<RawStack> InterpreterSampler::read_held(const PythonThread& thread, HeldThread held) {
@@ -1033,11 +1034,16 @@ ThreadWatch& InterpreterSampler::watch(Tid tid) {
   return watches_.try_emplace(number(tid), pid_, tid).first->second;
 }
 
-std::optional<char> InterpreterSampler::state_of(Tid tid) {
-  if (const auto state = watch(tid).state()) return state;
+std::optional<ThreadPlace> InterpreterSampler::place_of(Tid tid) {
+  if (const auto place = watch(tid).place()) return place;
   // The number may belong to another thread by now than the one whose files are open.
   watches_.erase(number(tid));
-  return watch(tid).state();
+  return watch(tid).place();
+}
+
+std::optional<char> InterpreterSampler::state_of(Tid tid) {
+  const auto place = place_of(tid);
+  return place ? std::optional{place->state} : std::nullopt;
 }
 
 InterpreterSampler::ThreadCopy& InterpreterSampler::copy_of(const PythonThread& thread) {

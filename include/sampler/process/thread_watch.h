@@ -54,8 +54,6 @@ class ThreadWatch {
   [[nodiscard]] std::optional<char> state() const;
   /// Its state and its CPU, of one moment; nothing once the thread has ended.
   [[nodiscard]] std::optional<ThreadPlace> place() const;
-  /// The CPU it runs on or ran on last.
-  [[nodiscard]] std::optional<int> last_cpu() const;
   /// Its turns so far (schedstat); nothing where the kernel does not count them.
   [[nodiscard]] std::optional<Turns> turns() const;
   /// The call it is blocked in, if it is.

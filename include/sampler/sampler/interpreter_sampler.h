@@ -202,8 +202,8 @@ class InterpreterSampler {
   /// All of them at one moment: those that run are held still together.
   void settle_together(Ledger::TickId tick, const std::vector<PythonThread>& threads);
   /// Whether a running thread can be held with others. Where not, what comes of it is kept.
-  [[nodiscard]] bool may_join(Ledger::TickId tick, const PythonThread& thread,
-                              const ThreadActivity& activity);
+  [[nodiscard]] bool may_join(Ledger::TickId tick, const PythonThread& thread, const ThreadActivity& activity,
+                              const ThreadPlace& place);
   /// Lets a thread go that was held since `start`, and counts what that did to it.
   void let_go(StopAttempt& attempt, Clock::time_point start);
   /// Holds all of them still, reads them, and lets them go.
@@ -220,7 +220,7 @@ class InterpreterSampler {
 
   [[nodiscard]] Settled settle(const PythonThread& thread, bool holds_gil);
   [[nodiscard]] Settled settle_once(const PythonThread& thread, bool may_stop);
-  [[nodiscard]] Settled settle_by_stop(const PythonThread& thread);
+  [[nodiscard]] Settled settle_by_stop(const PythonThread& thread, const ThreadPlace& place);
   [[nodiscard]] Settled settle_by_preemption(const PythonThread& thread);
   /// Whether a thread that was blocked with so many turns behind it is so still, and did not run in between.
   [[nodiscard]] bool has_stood_still(Tid tid, const std::optional<Turns>& before);
@@ -250,7 +250,7 @@ class InterpreterSampler {
   [[nodiscard]] ThreadList list(Overlay& overlay);
   [[nodiscard]] bool is_listed(const std::vector<PythonThread>& threads, const PythonThread& thread) const;
   /// How long to wait for a stop: a thread that shares our CPU cannot stop while we run.
-  [[nodiscard]] std::chrono::microseconds spin_for(Tid tid);
+  [[nodiscard]] static std::chrono::microseconds spin_for(const ThreadPlace& place);
   /// Takes note of the interpreters there are; false where they are others than before.
   [[nodiscard]] bool knows(const std::vector<Interpreter>& interpreters);
   [[nodiscard]] std::optional<RawStack> read_held(const PythonThread& thread, HeldThread held);
@@ -284,6 +284,8 @@ class InterpreterSampler {
   /// The process is ending: its first thread has.
   [[nodiscard]] bool is_ending();
   [[nodiscard]] ThreadWatch& watch(Tid tid);
+  /// Where a thread is and what it does, and the latter alone; nothing once it has ended.
+  [[nodiscard]] std::optional<ThreadPlace> place_of(Tid tid);
   [[nodiscard]] std::optional<char> state_of(Tid tid);
   [[nodiscard]] ThreadCopy& copy_of(const PythonThread& thread);
   /// Reads a thread that is about to be held. While it runs its stack is worth nothing, but tells the blocks

@@ -113,7 +113,6 @@ TEST_CASE("a thread tells the CPU it runs on", "[process]") {
   }};
   const ThreadWatch watch{child.pid(), child.tid()};
   REQUIRE(comes_true([&] { return shared->progress > 0; }));
-  CHECK(watch.last_cpu() == our_cpu);
   CHECK(watch.place() == ThreadPlace{'R', our_cpu, false});
 }
 
@@ -151,7 +150,6 @@ TEST_CASE("a thread that has ended says nothing any more", "[process]") {
   REQUIRE(watch.state());
   child.end();
   CHECK_FALSE(watch.state());
-  CHECK_FALSE(watch.last_cpu());
   CHECK_FALSE(watch.place());
   CHECK_FALSE(watch.turns());
   CHECK_FALSE(watch.blocked_call());
@@ -180,7 +178,6 @@ TEST_CASE("a blocked thread's stack pointer lies on its stack", "[process]") {
 TEST_CASE("a thread that never was says nothing", "[process]") {
   const ThreadWatch watch{Pid{::getpid()}, Tid{0}};
   CHECK_FALSE(watch.state());
-  CHECK_FALSE(watch.last_cpu());
   CHECK_FALSE(watch.place());
   CHECK_FALSE(watch.turns());
   CHECK_FALSE(watch.blocked_call());
