@@ -1,9 +1,8 @@
 #include "sampler/process/preemption.h"
 
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cstdint>
+#include "sampler/process/short_slice.h"
 
 namespace sampler {
 namespace {
@@ -26,29 +25,6 @@ bool set_policy(int policy, int priority) noexcept {
 
 bool is_ordinary(int policy) noexcept {
   return policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE;
-}
-
-/// sched_setattr(2); glibc 2.36 has none, and the kernel's header contradicts its <sched.h>.
-struct SchedulingAttributes {
-  std::uint32_t size = sizeof(SchedulingAttributes);
-  std::uint32_t policy = 0;
-  std::uint64_t flags = 0;
-  std::int32_t nice = 0;
-  std::uint32_t priority = 0;
-  std::uint64_t runtime = 0;  ///< nanoseconds; of an ordinary thread, the time slice that it would like
-  std::uint64_t deadline = 0;
-  std::uint64_t period = 0;
-};
-
-/// A thread that asks for a shorter slice than the one that runs takes its place at once, without more of the
-/// CPU in the end (Linux 6.12; before it, this changes nothing). 0.1 ms is the least.
-void ask_for_short_slice() noexcept {
-  constexpr std::uint64_t reset_on_fork = 1;
-  SchedulingAttributes attributes;
-  if (::syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return;
-  attributes.flags = reset_on_fork;
-  attributes.runtime = 100'000;
-  ::syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include <csignal>
 #include <ctime>
 
+#include "sampler/process/short_slice.h"
+
 namespace sampler {
 namespace {
 
@@ -47,6 +49,7 @@ void Sampler::run(const Callbacks& callbacks) {
   // threads on 2 CPUs, 5 % of the ticks were late instead of 23 %), and keeps us on the CPU while we hold a
   // thread.
   ::setpriority(PRIO_PROCESS, 0, -20);
+  ask_for_short_slice();
   raise_file_limit();
   start_ = Clock::now();
   const auto cpu_before = cpu_time();

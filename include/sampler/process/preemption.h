@@ -35,8 +35,8 @@ class Preemptor {
 
   /// Whether our affinity mask, as it was at first, has this CPU.
   [[nodiscard]] bool may_use(int cpu) const noexcept;
-  /// Whether a visit runs at realtime priority (CAP_SYS_NICE), and has the CPU at once. Without it we ask for
-  /// a short time slice, which mostly does the same; before Linux 6.12 a busy CPU is waited for, up to 4 ms.
+  /// Whether a visit runs at realtime priority (CAP_SYS_NICE), and has the CPU at once. Without it our short
+  /// time slice mostly does the same; before Linux 6.12 a busy CPU is waited for, up to 4 ms.
   [[nodiscard]] bool is_realtime() const noexcept { return is_realtime_; }
 
  private:
