@@ -87,7 +87,7 @@ class Hold(Case):
         self.assertLessEqual(size, MOST_BYTES)
 
     def test_threads_that_stand_are_in_every_tick(self):
-        """Also where the GIL's words alone tell that they stand: between two looks at everyone, a millisecond apart."""
+        """Also where the GIL's words alone tell that they stand: between two looks at everyone, ten milliseconds apart."""
         sleepers = 7
         target = harness.idle_target(self, self.interpreter, "spin", *["sleep"] * sleepers)
         names = ["sleep%d" % number for number in range(2, 2 + sleepers)]

@@ -42,7 +42,7 @@ class InterpreterSampler {
   /// Ticks that come faster than this are confirmed together.
   static constexpr std::chrono::milliseconds confirm_interval{1};
   /// How long everyone is not looked at, where the GIL's words tell that nobody but its holder has run.
-  static constexpr std::chrono::milliseconds longest_standing{1};
+  static constexpr std::chrono::milliseconds longest_standing{10};
   /// How often a reading that changed under us is repeated.
   static constexpr int most_tries = 4;
   /// The same where nobody is held: a reading takes some microseconds, and most may be torn.
