@@ -38,7 +38,7 @@ WalkedChain walk_from(RemoteMemory& memory, const PythonRuntime& runtime, CodeCa
   RemoteAddress passed;  // a link that must not come again: of another one each time that the steps double
   // Trampolines are no frames of the stack, so the steps are bounded apart from it.
   for (std::size_t steps = 0; next && !next->is_null(); ++steps) {
-    if (motion == Motion::possible && *next == passed) {
+    if (*next == passed) {
       chain.end = StackEnd::unreadable;  // a circle: a frame was used anew meanwhile
       break;
     }

@@ -357,15 +357,13 @@ TEST_CASE("a frame whose instruction is not in its code ends the stack as unread
   CHECK(chain.from(chain.leaf).end == StackEnd::complete);
 }
 
-TEST_CASE("a cycle of frames ends as too deep and keeps the innermost", "[cpython]") {
+TEST_CASE("a cycle of frames is no stack, and is left after a few of them", "[cpython]") {
   Chain chain;
   chain.python.set_previous(chain.main, chain.work);
   const auto stack = chain.from(chain.leaf);
-  CHECK(stack.end == StackEnd::too_deep);
-  CHECK(stack.frames.size() == most_frames);
-  CHECK(stack.frames.front().address == chain.leaf);
-  CHECK(chain.text(stack).front() == "<too deep>");
-  CHECK(chain.text(stack).back() == "leaf:3");
+  CHECK(stack.end == StackEnd::unreadable);
+  CHECK(stack.frames.size() < 10);
+  CHECK(chain.text(stack).front() == "<unreadable>");
 }
 
 TEST_CASE("a stack of exactly the most frames is complete and one more is too deep", "[cpython]") {
@@ -381,14 +379,14 @@ TEST_CASE("a stack of exactly the most frames is complete and one more is too de
   CHECK(too_deep.frames.size() == most_frames);
 }
 
-TEST_CASE("a cycle of trampolines ends as too deep", "[cpython]") {
+TEST_CASE("a cycle of trampolines is no stack either", "[cpython]") {
   Chain chain;
   const auto trampoline = chain.python.add_trampoline({});
   chain.python.set_previous(trampoline, trampoline);
   chain.python.set_previous(chain.leaf, trampoline);
   const auto stack = chain.from(chain.leaf);
-  CHECK(stack.end == StackEnd::too_deep);
-  CHECK(stack.frames.size() == 1);
+  CHECK(stack.end == StackEnd::unreadable);
+  CHECK(chain.text(stack).front() == "<unreadable>");
 }
 
 TEST_CASE("a stack that is read twice without a change is equal", "[cpython]") {
