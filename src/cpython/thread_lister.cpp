@@ -102,8 +102,13 @@ Tid thread_number(RemoteMemory& memory, const PythonRuntime& runtime, RemoteAddr
     const auto tid = read_as<std::uint32_t>(memory, RemoteAddress{*pthread} + *runtime.tid_offset);
     return tid ? as_tid(*tid) : Tid{};
   }
-  if (!layout.native_thread_id.exists()) return Tid{};
-  const auto tid = read_as<std::uint64_t>(memory, state + layout.native_thread_id.offset);
+  return native_thread_number(memory, *runtime.layout, state);
+}
+
+Tid native_thread_number(RemoteMemory& memory, const Layout& layout, RemoteAddress state) {
+  const auto field = layout.thread.native_thread_id;
+  if (!field.exists()) return Tid{};
+  const auto tid = read_as<std::uint64_t>(memory, state + field.offset);
   return tid ? as_tid(*tid) : Tid{};
 }
 

@@ -99,14 +99,6 @@ ThreadWatch::ThreadWatch(Pid pid, Tid tid)
   syscall_ = UniqueFd{};
 }
 
-std::optional<char> ThreadWatch::state() const {
-  std::array<char, 512> buffer;
-  const auto text = read_again(stat_, buffer);
-  const auto close = text.rfind(") ");
-  if (close == std::string_view::npos || close + 2 >= text.size()) return std::nullopt;
-  return text[close + 2];
-}
-
 std::optional<ThreadPlace> ThreadWatch::place() const {
   std::array<char, 512> buffer;
   return parse_place(read_again(stat_, buffer));

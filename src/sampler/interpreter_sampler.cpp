@@ -184,20 +184,19 @@ void InterpreterSampler::sample_unheld(Ledger::TickId tick) {
 
 bool InterpreterSampler::sample_holder(Ledger::TickId tick) {
   if (!standing_) return false;
-  if (now_ - standing_->since > longest_standing || !fetch_holder()) return end_standing();
-  const PythonThread holder = standing_->holder;
-  if (options_.hold == Hold::none) {
-    if (!keep_unheld_holder()) return end_standing();
-  } else {
-    keep(tick, holder, {.holds_gil = true}, settle(holder, true));
+  const bool is_recent = now_ - standing_->since <= longest_standing;
+  if (is_recent && fetch_holder() && keep_holder(tick)) {
+    ++standing_->ticks;
+    return true;
   }
-  ++standing_->ticks;
-  return true;
+  keep_standing();
+  standing_.reset();
+  return false;
 }
 
 bool InterpreterSampler::fetch_holder() {
   codes_.begin_reading();
-  if (!holder_.fetch(gils_.before(), {}) || gils_.state_before() != std::vector{standing_->gil}) return false;
+  if (!holder_.fetch(gils_.before(), {}) || gils_.state_before() != standing_->gils) return false;
   if (interpreters_.size() != 1) return false;
   const auto& layout = *runtime_.layout;
   // Up to 3.11 a thread may enter a new subinterpreter, and the GIL's words stay as they are.
@@ -205,21 +204,26 @@ bool InterpreterSampler::fetch_holder() {
     const auto head = read_as<RemoteAddress>(holder_, runtime_.interpreters_head);
     if (!head || *head != interpreters_.front().state) return false;
   }
-  // The memory of its state may be another thread's by now, without a change of the words. Where CPython has
-  // the thread's number itself, that is one piece less to copy.
+  // The memory of its state may be another thread's by now, without a change of the words. Where the state
+  // has the thread's number itself, that is one piece less to copy.
   const auto& holder = standing_->holder;
-  return layout.thread.native_thread_id.exists()
-             ? native_thread_id(holder_, holder.state) == standing_->native_thread_id
-             : !names_another(holder_, holder);
+  const auto number = standing_->native_number;
+  return number != Tid{} ? native_thread_number(holder_, layout, holder.state) == number
+                         : !names_another(holder_, holder);
+}
+
+bool InterpreterSampler::keep_holder(Ledger::TickId tick) {
+  if (options_.hold == Hold::none) return keep_unheld_holder();
+  const auto& holder = standing_->holder;
+  keep(tick, holder, {.holds_gil = true}, settle(holder, true));
+  return true;
 }
 
 bool InterpreterSampler::keep_unheld_holder() {
   auto& stack = holder_stack_.stack;
   for (int tries = 0; tries < most_unheld_tries; ++tries) {
     if (tries > 0 && !fetch_holder()) return false;
-    if (holder_stack_.sample + 1 != holder_.sample()) stack.forget();
-    stack.walk(holder_, runtime_, codes_, standing_->holder.state, Motion::possible);
-    holder_stack_.sample = holder_.sample();
+    walk(holder_stack_, holder_, standing_->holder.state);
     if (stack.end() != StackEnd::torn && !holder_.has_missed()) break;
   }
   kept_.push_back({standing_->holder,
@@ -239,8 +243,8 @@ void InterpreterSampler::note_standing(const Reading& everyone, std::span<const 
   // Between two states of its own a thread may change without the GIL's words.
   const auto is_its = [&](const PythonThread& thread) { return thread.tid == holder->tid; };
   if (std::count_if(threads.begin(), threads.end(), is_its) > 1) return;
-  Standing standing{before.front(), *holder, native_thread_id(everyone_, holder->state), {}, now_};
-  if (runtime_.layout->thread.native_thread_id.exists() && !standing.native_thread_id) return;
+  const auto native_number = native_thread_number(everyone_, *runtime_.layout, holder->state);
+  Standing standing{before, *holder, native_number, {}, now_};
   for (const auto& kept : stacks) {
     if (kept.thread.state == holder->state) continue;
     if (kept.end != StackEnd::complete) return;
@@ -250,12 +254,6 @@ void InterpreterSampler::note_standing(const Reading& everyone, std::span<const 
   holder_stack_.stack.forget();
 }
 
-bool InterpreterSampler::end_standing() {
-  keep_standing();
-  standing_.reset();
-  return false;
-}
-
 void InterpreterSampler::keep_standing() {
   const auto ticks = standing_ ? std::exchange(standing_->ticks, 0) : 0;
   if (ticks == 0) return;
@@ -263,14 +261,6 @@ void InterpreterSampler::keep_standing() {
     kept.count = ticks;
     kept_.push_back(kept);
   }
-}
-
-std::optional<std::uint64_t> InterpreterSampler::native_thread_id(Overlay& overlay,
-                                                                  RemoteAddress state) const {
-  const auto field = runtime_.layout->thread.native_thread_id;
-  if (!field.exists()) return std::nullopt;
-  const auto number = read_as<std::uint64_t>(overlay, state + field.offset);
-  return number ? std::optional{*number} : std::nullopt;
 }
 
 bool InterpreterSampler::is_whole(const Reading& everyone) const {
@@ -841,8 +831,11 @@ std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone(con
     const auto activity = activity_of(thread, reading.before);
     if (!is_wanted(activity)) continue;
     if (interpreters_.size() < 2) {
-      auto* const lasting = frames_left_ > 0 ? &walk_lasting(thread) : nullptr;
-      if (lasting != nullptr) frames_left_ -= std::min(frames_left_, lasting->stack.frame_count());
+      auto* const lasting = frames_left_ > 0 ? &lasting_[thread.state.value] : nullptr;
+      if (lasting != nullptr) {
+        walk(*lasting, everyone_, thread.state);
+        frames_left_ -= std::min(frames_left_, lasting->stack.frame_count());
+      }
       reading.lasting.push_back({thread, activity, lasting});
     } else {
       reading.parts.push_back({thread, activity, walk(everyone_, thread.state)});
@@ -856,13 +849,11 @@ std::optional<InterpreterSampler::Reading> InterpreterSampler::read_everyone(con
   return reading;
 }
 
-InterpreterSampler::LastingStack& InterpreterSampler::walk_lasting(const PythonThread& thread) {
-  auto& lasting = lasting_[thread.state.value];
-  if (lasting.sample + 1 != everyone_.sample()) lasting.stack.forget();
-  lasting.stack.walk(everyone_, runtime_, codes_, thread.state,
+void InterpreterSampler::walk(LastingStack& lasting, Overlay& overlay, RemoteAddress state) {
+  if (lasting.sample + 1 != overlay.sample()) lasting.stack.forget();
+  lasting.stack.walk(overlay, runtime_, codes_, state,
                      options_.hold == Hold::none ? Motion::possible : Motion::none);
-  lasting.sample = everyone_.sample();
-  return lasting;
+  lasting.sample = overlay.sample();
 }
 
 ThreadActivity InterpreterSampler::activity_of(const PythonThread& thread,

@@ -46,6 +46,11 @@ inline constexpr std::size_t most_interpreters = 1024;
 [[nodiscard]] Tid thread_number(RemoteMemory& memory, const PythonRuntime& runtime,
                                 RemoteAddress thread_state);
 
+/// The number that the thread state itself has (3.11 on), after a fork its parent's; 0 where it has none or
+/// it cannot be read.
+[[nodiscard]] Tid native_thread_number(RemoteMemory& memory, const Layout& layout,
+                                       RemoteAddress thread_state);
+
 /// The cframe of a running thread state, which lies on the C stack of the thread that runs it; nothing where
 /// the state does not run. For layouts with thread.cframe only.
 [[nodiscard]] std::optional<RemoteAddress> cframe_of(RemoteMemory& memory, const Layout& layout,

@@ -33,7 +33,7 @@ struct Turns {
 
 /// What a thread does and where, at one moment.
 struct ThreadPlace {
-  char state = '?';          ///< as of ThreadWatch::state()
+  char state = '?';          ///< 'R' running or ready to run, 'S', 'D', 'T', 't', ...
   int cpu = 0;               ///< where it runs, waits for its turn, or ran last
   bool is_realtime = false;  ///< it goes before every thread of ordinary priority
 
@@ -50,8 +50,6 @@ class ThreadWatch {
 
   /// Whether nothing can be said of the thread because we may have no more files open.
   [[nodiscard]] bool lacks_files() const noexcept { return lacks_files_; }
-  /// 'R' running or ready to run, 'S', 'D', 'T', 't', ...; nothing once the thread has ended.
-  [[nodiscard]] std::optional<char> state() const;
   /// Its state and its CPU, of one moment; nothing once the thread has ended.
   [[nodiscard]] std::optional<ThreadPlace> place() const;
   /// Its turns so far (schedstat); nothing where the kernel does not count them.

@@ -112,9 +112,9 @@ class InterpreterSampler {
   /// What stands while one thread holds the only GIL and the words of it do not change: the frames of all
   /// others.
   struct Standing {
-    GilState gil;
+    std::vector<GilState> gils;  ///< the one
     PythonThread holder;
-    std::optional<std::uint64_t> native_thread_id;  ///< of the holder's state
+    Tid native_number{};  ///< as its state has it; 0 where it has none
     std::vector<Kept> others;
     Clock::time_point since;
     std::uint64_t ticks = 0;  ///< that the others are still to be handed out for
@@ -169,16 +169,14 @@ class InterpreterSampler {
   [[nodiscard]] bool sample_holder(Ledger::TickId tick);
   /// Copies what is predicted of the holder. False where it may be another, or others may have run.
   [[nodiscard]] bool fetch_holder();
-  /// The fetched holder's stack, whether it runs or not; false as fetch_holder().
+  /// Keeps the fetched holder's stack; false as fetch_holder().
+  [[nodiscard]] bool keep_holder(Ledger::TickId tick);
+  /// The same, whether it runs or not.
   [[nodiscard]] bool keep_unheld_holder();
   /// Takes note of who stands after a reading of everyone that has these stacks.
   void note_standing(const Reading& everyone, std::span<const Kept> stacks);
   /// Keeps what stood for the ticks since the last time.
   void keep_standing();
-  /// The same, for the last time; false.
-  bool end_standing();
-  /// The number that a thread state has for its thread; nothing where it has none.
-  [[nodiscard]] std::optional<std::uint64_t> native_thread_id(Overlay& overlay, RemoteAddress state) const;
   /// The threads that the GIL's words did not prove at the last tick, as far as they are blocked now: mostly
   /// they still are those that the words do not prove.
   [[nodiscard]] Bystanders look_at_bystanders();
@@ -271,7 +269,8 @@ class InterpreterSampler {
   /// Keeps what was proven of the threads: one stack for each. They may stand from now on.
   void keep_proven(Reading& reading);
   void keep(const PythonThread& thread, const ThreadActivity& activity, const RawStack& stack);
-  [[nodiscard]] LastingStack& walk_lasting(const PythonThread& thread);
+  /// As the overlay has the thread state now.
+  void walk(LastingStack& lasting, Overlay& overlay, RemoteAddress state);
 
   /// Whether what was kept since the last time must wait no longer.
   [[nodiscard]] bool must_confirm(Clock::time_point now) const;

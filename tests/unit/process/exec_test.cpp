@@ -44,11 +44,11 @@ class ExecutingChild {
     const ThreadWatch watch{child_.pid(), counting()};
     go_.give();
     REQUIRE(comes_true([&] {
-      const auto state = watch.state();
+      const auto state = state_of(watch);
       return !state || *state == 'Z' || *state == 'X';
     }));
   }
-  [[nodiscard]] bool has_executed() const { return ThreadWatch{child_.pid(), first()}.state() == 'S'; }
+  [[nodiscard]] bool has_executed() const { return state_of(ThreadWatch{child_.pid(), first()}) == 'S'; }
 
  private:
   struct Numbers {

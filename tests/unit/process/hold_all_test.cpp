@@ -51,7 +51,7 @@ class CountingThreads {
   /// What the kernel says of the threads: "tttt" where all are held.
   [[nodiscard]] std::string states() const {
     std::string states;
-    for (const auto tid : tids_) states += ThreadWatch{child_.pid(), tid}.state().value_or('?');
+    for (const auto tid : tids_) states += state_of(ThreadWatch{child_.pid(), tid}).value_or('?');
     return states;
   }
   [[nodiscard]] bool are_traced() const {
@@ -60,7 +60,7 @@ class CountingThreads {
   /// Ends one thread, and waits until it is gone.
   void end_thread(std::size_t index) const {
     shared_->is_over[index] = true;
-    REQUIRE(comes_true([&] { return !ThreadWatch{child_.pid(), tids_[index]}.state(); }));
+    REQUIRE(comes_true([&] { return !state_of(ThreadWatch{child_.pid(), tids_[index]}); }));
   }
 
  private:

@@ -292,7 +292,7 @@ TEST_CASE("a thread that ends during a visit did not stand still", "[process]") 
 TEST_CASE("a zombie has ended", "[process]") {
   const TestChild child{[] {}};
   const ThreadWatch watch{child.pid(), child.tid()};
-  REQUIRE(comes_true([&] { return watch.state() == 'Z'; }));
+  REQUIRE(comes_true([&] { return state_of(watch) == 'Z'; }));
   const Preemptor preemptor;
   CHECK(Preemption{preemptor, watch, *watch.place()}.arrival() == Arrival::ended);
   CHECK(Preemption{preemptor, watch, {.state = 'R', .cpu = our_cpus().front()}}.arrival() == Arrival::ended);

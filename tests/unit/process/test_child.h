@@ -12,12 +12,20 @@
 #include <chrono>
 #include <cstdint>
 #include <new>
+#include <optional>
 
 #include "catch.h"
 #include "sampler/base/ids.h"
 #include "sampler/base/unique_fd.h"
+#include "sampler/process/thread_watch.h"
 
 namespace sampler {
+
+/// What the kernel says that the thread does; nothing once it has ended.
+[[nodiscard]] inline std::optional<char> state_of(const ThreadWatch& watch) {
+  const auto place = watch.place();
+  return place ? std::optional{place->state} : std::nullopt;
+}
 
 /// Asks until the answer is yes; false where it was not within ten seconds.
 template <class Condition>

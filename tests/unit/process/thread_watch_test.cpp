@@ -55,7 +55,7 @@ TEST_CASE("where no more files may be open a thread is told to lack them", "[pro
   const ThreadWatch watch{Pid{::getpid()}, Tid{::getpid()}};
   ::setrlimit(RLIMIT_NOFILE, &before);
   CHECK(watch.lacks_files());
-  CHECK_FALSE(watch.state());
+  CHECK_FALSE(state_of(watch));
   CHECK_FALSE(ThreadWatch{Pid{::getpid()}, Tid{::getpid()}}.lacks_files());
 }
 
@@ -66,7 +66,7 @@ TEST_CASE("a thread that waits on a pipe sleeps in read and is given no CPU", "[
   // The kernel tells the call only once the thread is off its CPU.
   REQUIRE(comes_true([&] { return watch.blocked_call().value_or(BlockedCall{}).number == SYS_read; }));
   CHECK(watch.blocked_call()->first_argument == static_cast<std::uint64_t>(pipe.read_end.get()));
-  CHECK(watch.state() == 'S');
+  CHECK(state_of(watch) == 'S');
   const auto times = watch.turns();
   if (!times) WARN("not run: this kernel has no schedstat");
   CHECK(watch.turns() == times);
@@ -96,7 +96,7 @@ TEST_CASE("a thread that computes runs and is in no call", "[process]") {
   }};
   const ThreadWatch watch{child.pid(), child.tid()};
   REQUIRE(comes_true([&] { return shared->progress > 0; }));
-  CHECK(watch.state() == 'R');
+  CHECK(state_of(watch) == 'R');
   CHECK_FALSE(watch.blocked_call());
 }
 
@@ -140,16 +140,16 @@ TEST_CASE("a stopped thread says so", "[process]") {
   const TestChild child{[&] { (void)pipe.take(); }};
   REQUIRE(::kill(number(child.pid()), SIGSTOP) == 0);
   REQUIRE(::waitpid(number(child.pid()), nullptr, WUNTRACED) == number(child.pid()));
-  CHECK(ThreadWatch{child.pid(), child.tid()}.state() == 'T');
+  CHECK(state_of(ThreadWatch{child.pid(), child.tid()}) == 'T');
 }
 
 TEST_CASE("a thread that has ended says nothing any more", "[process]") {
   const Pipe pipe;
   TestChild child{[&] { (void)pipe.take(); }};
   const ThreadWatch watch{child.pid(), child.tid()};
-  REQUIRE(watch.state());
+  REQUIRE(state_of(watch));
   child.end();
-  CHECK_FALSE(watch.state());
+  CHECK_FALSE(state_of(watch));
   CHECK_FALSE(watch.place());
   CHECK_FALSE(watch.turns());
   CHECK_FALSE(watch.blocked_call());
@@ -177,7 +177,7 @@ TEST_CASE("a blocked thread's stack pointer lies on its stack", "[process]") {
 
 TEST_CASE("a thread that never was says nothing", "[process]") {
   const ThreadWatch watch{Pid{::getpid()}, Tid{0}};
-  CHECK_FALSE(watch.state());
+  CHECK_FALSE(state_of(watch));
   CHECK_FALSE(watch.place());
   CHECK_FALSE(watch.turns());
   CHECK_FALSE(watch.blocked_call());

@@ -43,7 +43,7 @@ class BusyChild {
   [[nodiscard]] Pid pid() const noexcept { return child_.pid(); }
   [[nodiscard]] Tid tid() const noexcept { return child_.tid(); }
   void send(int signal) const { REQUIRE(::kill(number(pid()), signal) == 0); }
-  [[nodiscard]] char state() const { return ThreadWatch{pid(), tid()}.state().value_or('?'); }
+  [[nodiscard]] char state() const { return state_of(ThreadWatch{pid(), tid()}).value_or('?'); }
 
  private:
   SharedPage shared_;
