@@ -154,16 +154,21 @@ const std::byte* Overlay::peek(RemoteAddress from, std::size_t size) noexcept {
 std::size_t Overlay::count_unchanged(RemoteAddress from, std::size_t size) noexcept {
   const auto run = use(from, size);
   if (!run) return 0;
-  const auto skipped = from.value % block_size;
-  auto block = run->begin;
-  while (block < run->end && !planned_[block].has_changed) ++block;
-  auto count = (block - run->begin) * block_size;
-  if (block < run->end && !planned_[block].is_new) {
-    const auto* const now = copies_[0].data() + block * block_size;
-    const auto* const before = copies_[1].data() + block * block_size;
-    count += static_cast<std::size_t>(std::mismatch(now, now + block_size, before).first - now);
+  const auto begin = run->begin * block_size + from.value % block_size;
+  const auto end = begin + size;
+  for (auto at = begin; at < end;) {
+    const auto& block = planned_[at / block_size];
+    const auto next = std::min(end, (at / block_size + 1) * block_size);
+    if (block.is_new) return at - begin;
+    if (block.has_changed) {
+      const auto* const now = copies_[0].data();
+      const auto* const before = copies_[1].data();
+      const auto differs = std::mismatch(now + at, now + next, before + at).first;
+      if (differs != now + next) return static_cast<std::size_t>(differs - now) - begin;
+    }
+    at = next;
   }
-  return std::min(count - std::min(count, skipped), size);
+  return size;
 }
 
 const std::byte* Overlay::block_at(std::uint64_t address) {
