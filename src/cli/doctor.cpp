@@ -70,7 +70,7 @@ class Examination {
   }
 
   void attach() {
-    target_ = std::make_unique<Target>(pid_, SamplingOptions{}, catalog_, tracer_, recording_);
+    target_ = std::make_unique<Target>(pid_, SamplingOptions{}, catalog_, tracer_, preemptor_, recording_);
     findings_.push_back({Verdict::ok, "its memory opens, as for tracing, and nobody traces it", {}});
   }
 
@@ -90,6 +90,7 @@ class Examination {
   const Rights& rights_;
   Findings findings_;
   Tracer tracer_;
+  Preemptor preemptor_;
   Recording recording_{{}};
   std::unique_ptr<Target> target_;
 };

@@ -48,8 +48,9 @@ int run_dump(const Options& options) {
   SignalInbox inbox;
   Recording recording{{&sink}};
   Tracer tracer;
+  Preemptor preemptor;
   Sampler sampler{inbox, tracer, recording};
-  sampler.add(std::make_unique<Target>(*options.pid, sampling, catalog, tracer, recording));
+  sampler.add(std::make_unique<Target>(*options.pid, sampling, catalog, tracer, preemptor, recording));
   sampler.targets().front()->require_interpreter();
   sampler.run({});
 

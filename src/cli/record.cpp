@@ -111,7 +111,7 @@ class Recorder {
   Pid start() const { return start_command(options_.trace, inbox_.original_mask()); }
 
   void add_target(Pid pid) {
-    sampler_.add(std::make_unique<Target>(pid, options_.sampling, catalog_, tracer_, recording_));
+    sampler_.add(std::make_unique<Target>(pid, options_.sampling, catalog_, tracer_, preemptor_, recording_));
   }
 
   /// Samples the command until it or the time ends. False where nothing could be sampled; the command runs
@@ -155,6 +155,7 @@ class Recorder {
       Sampler::Callbacks callbacks;
       callbacks.progress = progress.callback();
       if (output_.rewritable()) callbacks.checkpoint = [this](const RunSummary& summary) { write(summary); };
+      if (options_.sampling.hold == Hold::preempt) sampler_.ask_for_realtime();
       sampler_.run(callbacks);
     }
     const auto& target = *sampler_.targets().front();
@@ -181,6 +182,7 @@ class Recorder {
   SignalInbox inbox_;
   Recording recording_;
   Tracer tracer_;
+  Preemptor preemptor_;
   Sampler sampler_;
 };
 

@@ -55,13 +55,15 @@ bool held_last(const std::vector<GilState>& gils, RemoteAddress state) {
 }  // namespace
 
 InterpreterSampler::InterpreterSampler(const Process& process, ProcessMemory& memory, PythonRuntime runtime,
-                                       const SamplingOptions& options, Tracer& tracer, Recording& recording)
+                                       const SamplingOptions& options, Tracer& tracer, Preemptor& preemptor,
+                                       Recording& recording)
     : process_{process},
       pid_{process.pid()},
       memory_{memory},
       runtime_{std::move(runtime)},
       options_{options},
       tracer_{tracer},
+      preemptor_{preemptor},
       recording_{recording},
       numbers_{pid_},
       gils_{runtime_},
@@ -69,7 +71,6 @@ InterpreterSampler::InterpreterSampler(const Process& process, ProcessMemory& me
       everyone_{memory},
       code_objects_{memory},
       holder_{memory} {
-  if (options_.hold == Hold::preempt) preemptor_.emplace();
   if (options_.hold == Hold::none) codes_.let_all_wait();
 }
 
@@ -616,7 +617,7 @@ InterpreterSampler::Settled InterpreterSampler::settle_once(const PythonThread& 
   if (!place) return Gone{};
   if (place->state == 'R') {
     if (!may_stop) return TickFailure::not_proven;
-    return preemptor_ ? settle_by_preemption(thread) : settle_by_stop(thread, *place);
+    return options_.hold == Hold::preempt ? settle_by_preemption(thread) : settle_by_stop(thread, *place);
   }
   // On its way to sleep it says so already, and may find that it need not.
   if (watch(thread.tid).is_on_cpu()) return TickFailure::not_proven;
@@ -657,8 +658,9 @@ InterpreterSampler::Settled InterpreterSampler::settle_by_preemption(const Pytho
   const auto& its = watch(thread.tid);
   const auto place = its.place();
   if (!place) return Gone{};
-  Preemption visit{*preemptor_, its, *place};
-  switch (visit.arrival()) {
+  std::optional<RawStack> stack;
+  const auto visit = preemptor_.visit(its, *place, [&] { stack = read(thread); });
+  switch (visit.arrival) {
     case Arrival::there:
       break;
     case Arrival::ended:
@@ -673,12 +675,9 @@ InterpreterSampler::Settled InterpreterSampler::settle_by_preemption(const Pytho
     case Arrival::uncounted:
       return TickFailure::uncounted;
   }
-  auto stack = read(thread);
-  const bool stood_still = visit.stood_still();
-  visit.leave();
-  recording_.held.add(visit.since(), Clock::now());
-  recording_.count_proof(stood_still);
-  return stack && stood_still ? Settled{std::move(*stack)} : TickFailure::not_proven;
+  recording_.held.add(visit.since, visit.until);
+  recording_.count_proof(visit.stood_still);
+  return stack && visit.stood_still ? Settled{std::move(*stack)} : TickFailure::not_proven;
 }
 
 InterpreterSampler::Settled InterpreterSampler::unheld(const StopAttempt& attempt) {

@@ -122,11 +122,12 @@ std::optional<Error> refused_hold(const PythonRuntime& runtime, Hold hold) {
 }  // namespace
 
 Target::Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& catalog, Tracer& tracer,
-               Recording& recording)
+               Preemptor& preemptor, Recording& recording)
     : process_{pid},
       options_{options},
       catalog_{catalog},
       tracer_{tracer},
+      preemptor_{preemptor},
       recording_{recording},
       memory_{std::make_unique<ProcessMemory>(process_)} {
   if (options_.hold == Hold::ptrace) refuse_if_traced(process_);
@@ -185,8 +186,8 @@ void Target::begin(Clock::time_point now) {
   const auto status = read_file(process_.proc_path("status"));
   const auto numbers = status ? parse_namespace_numbers(*status) : std::nullopt;
   runtime_->main_thread = Tid{numbers ? number(numbers->inner) : number(process_.pid())};
-  interpreter_ =
-      std::make_unique<InterpreterSampler>(process_, *memory_, *runtime_, options_, tracer_, recording_);
+  interpreter_ = std::make_unique<InterpreterSampler>(process_, *memory_, *runtime_, options_, tracer_,
+                                                      preemptor_, recording_);
   was_python_ = true;
   if (pacer_) return;  // a run that goes on after an exec keeps its schedule
   pacer_.emplace(now, options_.interval, options_.duration, std::random_device{}());

@@ -52,7 +52,8 @@ class InterpreterSampler {
   static constexpr std::size_t most_frames_at_once = 1'000'000;
 
   InterpreterSampler(const Process& process, ProcessMemory& memory, PythonRuntime runtime,
-                     const SamplingOptions& options, Tracer& tracer, Recording& recording);
+                     const SamplingOptions& options, Tracer& tracer, Preemptor& preemptor,
+                     Recording& recording);
 
   /// One tick. False where the process has ended or runs another program: nothing was counted then.
   [[nodiscard]] bool tick(Clock::time_point now);
@@ -300,9 +301,9 @@ class InterpreterSampler {
   PythonRuntime runtime_;
   SamplingOptions options_;
   Tracer& tracer_;
+  Preemptor& preemptor_;
   Recording& recording_;
 
-  std::optional<Preemptor> preemptor_;
   ThreadNumbers numbers_;
   GilGuard gils_;
   std::vector<Interpreter> interpreters_;  // as listed last

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "sampler/process/realtime_budget.h"
 #include "sampler/process/signal_inbox.h"
 #include "sampler/process/tracer.h"
 #include "sampler/sampler/recording.h"
@@ -36,6 +37,9 @@ class Sampler {
   void add(std::unique_ptr<Target> target) { targets_.push_back(std::move(target)); }
   void follow(Pid child) { child_ = Child{child, std::nullopt}; }
 
+  /// Asks for realtime priority while the sampler runs: without it, a tick that waits for a thread of ours on
+  /// a busy CPU (Preemptor) goes on only after the other's time slice, 3 ms.
+  void ask_for_realtime() noexcept { wants_realtime_ = true; }
   /// Ends the run when nobody reads this pipe any more; -1: no pipe.
   void watch_output(int fd) { output_ = fd; }
   [[nodiscard]] bool is_output_closed() const noexcept { return is_output_closed_; }
@@ -70,12 +74,15 @@ class Sampler {
   bool is_output_closed_ = false;
   bool stop_asked_ = false;
   bool pause_asked_ = false;
+  bool wants_realtime_ = false;
+  std::optional<RealtimeBudget> realtime_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point end_ = start_;
   std::chrono::nanoseconds cpu_{0};  ///< that we used from start to end
   Clock::time_point next_checkpoint_;
   Clock::time_point next_progress_;
   Clock::time_point last_poll_;
+  Clock::time_point waited_at_, woke_at_;  ///< the beginning and the end of the last wait
 };
 
 }  // namespace sampler

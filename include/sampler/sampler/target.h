@@ -8,6 +8,7 @@
 #include "sampler/cpython/layout_catalog.h"
 #include "sampler/cpython/python_runtime.h"
 #include "sampler/memory/process_memory.h"
+#include "sampler/process/preemption.h"
 #include "sampler/process/process.h"
 #include "sampler/process/tracer.h"
 #include "sampler/sampler/interpreter_sampler.h"
@@ -27,7 +28,7 @@ class Target {
   /// A process that is (or by exec becomes) a Python. Throws Error where there is none or we may not trace
   /// it.
   Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& catalog, Tracer& tracer,
-         Recording& recording);
+         Preemptor& preemptor, Recording& recording);
 
   /// Finds the interpreter now, waiting at most a second where it is not initialised or not even mapped yet;
   /// throws the Error that says why there is none.
@@ -77,6 +78,7 @@ class Target {
   SamplingOptions options_;
   const LayoutCatalog& catalog_;
   Tracer& tracer_;
+  Preemptor& preemptor_;
   Recording& recording_;
   std::unique_ptr<ProcessMemory> memory_;
   std::optional<PythonRuntime> runtime_;

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <array>
-#include <optional>
+#include <chrono>
+#include <new>
+#include <thread>
 #include <vector>
 
 #include "catch.h"
@@ -81,6 +83,13 @@ class NoPriorities {
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> before_{};
 };
 
+/// Whether a thread that visits has realtime priority.
+bool has_realtime() {
+  bool has = false;
+  std::thread{[&] { has = become_realtime(); }}.join();
+  return has;
+}
+
 /// A child that counts as fast as it can, and how it is watched.
 struct CountingChild {
   BusyChild child;
@@ -132,20 +141,25 @@ struct Visits {
   int refused = 0;         ///< the proof failed, or we did not get there
 };
 
+/// As long as it takes to read a stack: a thread that runs counts hundreds of times.
+void take_some_time() {
+  for (int i = 0; i < 20; ++i) static_cast<void>(::syscall(SYS_getppid));
+}
+
 Visits visit(const CountingChild& counting, int times) {
-  const Preemptor preemptor;
+  Preemptor preemptor;
   Visits visits;
   const auto start = counting.child.progress();
   for (int i = 0; i < times; ++i) {
-    Preemption preemption{preemptor, counting.watch, counting.place()};
-    const auto first = counting.child.progress();
-    // As long as it takes to read a stack: a thread that runs counts hundreds of times.
-    for (int j = 0; j < 20; ++j) static_cast<void>(::syscall(SYS_getppid));
-    const auto last = counting.child.progress();
-    const bool stood_still = preemption.arrival() == Arrival::there && preemption.stood_still();
-    preemption.leave();
-    ++(stood_still ? visits.proven : visits.refused);
-    if (stood_still && first != last) ++visits.proven_falsely;
+    auto first = start;
+    auto last = start;
+    const auto visit = preemptor.visit(counting.watch, counting.place(), [&] {
+      first = counting.child.progress();
+      take_some_time();
+      last = counting.child.progress();
+    });
+    ++(visit.stood_still ? visits.proven : visits.refused);
+    if (visit.stood_still && first != last) ++visits.proven_falsely;
   }
   CAPTURE(visits.proven, visits.refused);
   CHECK(counting.child.progress() > start);
@@ -185,7 +199,7 @@ TEST_CASE("a thread that was said to have stood still did, wherever it runs", "[
 TEST_CASE("the same holds without the right to realtime priority", "[process]") {
   if (!is_counted()) return;
   const NoPriorities ordinary;
-  CHECK_FALSE(Preemptor{}.is_realtime());
+  CHECK_FALSE(has_realtime());
   CHECK(visit(CountingChild{}, many).proven > 0);
 }
 
@@ -199,7 +213,7 @@ TEST_CASE("a thread's turns alone prove nothing of a thread that runs", "[proces
   CHECK(comes_true([&] {
     const auto turns = counting.watch.turns();
     const auto first = counting.child.progress();
-    for (int j = 0; j < 20; ++j) static_cast<void>(::syscall(SYS_getppid));
+    take_some_time();
     const auto last = counting.child.progress();
     if (counting.watch.turns() == turns && first != last) ++proven_falsely;
     return proven_falsely > 1'000;
@@ -210,113 +224,116 @@ TEST_CASE("a thread stands still while we are on its CPU and runs on afterwards"
   if (!is_counted()) return;
   const auto cpu = our_cpus().back();
   const CountingChild counting{cpu};
-  const Preemptor preemptor;
+  Preemptor preemptor;
   CHECK(comes_true([&] {
-    const Preemption preemption{preemptor, counting.watch, counting.place()};
-    const auto before = counting.child.progress();
-    // 100 us: no kernel hands a CPU from one thread to the next so fast without a reason.
-    for (int i = 0; i < 1'000; ++i) static_cast<void>(::syscall(SYS_getppid));
-    const bool stood_still = counting.child.progress() == before;
-    return stood_still && preemption.arrival() == Arrival::there && preemption.stood_still();
+    bool stood_still = false;
+    const auto visit = preemptor.visit(counting.watch, counting.place(), [&] {
+      const auto before = counting.child.progress();
+      // 100 us: no kernel hands a CPU from one thread to the next so fast without a reason.
+      for (int i = 0; i < 1'000; ++i) static_cast<void>(::syscall(SYS_getppid));
+      stood_still = counting.child.progress() == before;
+    });
+    return stood_still && visit.arrival == Arrival::there && visit.stood_still;
   }));
   CHECK(counting.child.makes_progress());
 }
 
-TEST_CASE("a thread that is blocked stands still", "[process]") {
+TEST_CASE("a visit is told with when it was, and is over when it is told", "[process]") {
   if (!is_counted()) return;
   const WaitingChild waiting;
-  const Preemptor preemptor;
-  const Preemption preemption{preemptor, waiting.watch, waiting.place()};
-  REQUIRE(preemption.arrival() == Arrival::there);
-  CHECK(preemption.stood_still());
-  CHECK(preemption.stood_still());
+  Preemptor preemptor;
+  const auto before = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point first, last;
+  const auto visit = preemptor.visit(waiting.watch, waiting.place(), [&] {
+    first = std::chrono::steady_clock::now();
+    CHECK(::sched_getcpu() == waiting.place().cpu);
+    last = std::chrono::steady_clock::now();
+  });
+  CHECK(visit.arrival == Arrival::there);
+  CHECK(visit.stood_still);
+  CHECK((before <= visit.since && visit.since <= first));
+  CHECK((last <= visit.until && visit.until <= std::chrono::steady_clock::now()));
 }
 
 TEST_CASE("a thread that ran while we were blocked on its CPU did not stand still", "[process]") {
   if (!is_counted()) return;
   const WaitingChild waiting{our_cpus().front()};
-  const Preemptor preemptor;
-  const Preemption preemption{preemptor, waiting.watch, waiting.place()};
-  REQUIRE(preemption.arrival() == Arrival::there);
-  waiting.run();
-  CHECK_FALSE(preemption.stood_still());
+  Preemptor preemptor;
+  const auto visit = preemptor.visit(waiting.watch, waiting.place(), [&] { waiting.run(); });
+  CHECK(visit.arrival == Arrival::there);
+  CHECK_FALSE(visit.stood_still);
 }
 
-TEST_CASE("a thread that ran elsewhere and came back did not stand still", "[process]") {
+TEST_CASE("a thread that ran elsewhere did not stand still, whether it came back or not", "[process]") {
   if (!is_counted() || !has_two_cpus()) return;
   const auto cpus = our_cpus();
   const CountingChild counting{cpus.front()};
-  const Preemptor preemptor;
-  std::optional<Preemption> preemption;
+  const bool comes_back = GENERATE(false, true);
+  Preemptor preemptor;
+  bool was_read = false;
+  bool stood_still = true;
   REQUIRE(comes_true([&] {
-    preemption.emplace(preemptor, counting.watch, counting.place());
-    return preemption->arrival() == Arrival::there;
+    const auto visit = preemptor.visit(counting.watch, counting.place(), [&] {
+      was_read = true;
+      CHECK(pin(counting.child.tid(), cpus.back()));
+      CHECK(counting.child.makes_progress());
+      if (comes_back) CHECK(pin(counting.child.tid(), cpus.front()));
+    });
+    stood_still = visit.stood_still;
+    return was_read;
   }));
-  REQUIRE(pin(counting.child.tid(), cpus.back()));
-  REQUIRE(counting.child.makes_progress());
-  CHECK_FALSE(preemption->stood_still());
-  counting.move_to(cpus.front());
-  CHECK_FALSE(preemption->stood_still());
+  CHECK_FALSE(stood_still);
 }
 
 TEST_CASE("a thread that is not where it was said to be has moved", "[process]") {
   if (!is_counted() || !has_two_cpus()) return;
   const auto cpus = our_cpus();
   const CountingChild counting{cpus.front()};
-  const auto before = affinity();
-  const Preemptor preemptor;
-  const Preemption preemption{preemptor, counting.watch, {.state = 'R', .cpu = cpus.back()}};
-  CHECK(preemption.arrival() == Arrival::moved);
-  CHECK_FALSE(preemption.stood_still());
-  CHECK(are_equal(affinity(), before));
+  Preemptor preemptor;
+  const auto visit = preemptor.visit(counting.watch, {.state = 'R', .cpu = cpus.back()},
+                                     [] { FAIL("nothing is to be read"); });
+  CHECK(visit.arrival == Arrival::moved);
+  CHECK_FALSE(visit.stood_still);
 }
 
 TEST_CASE("a thread that ends during a visit did not stand still", "[process]") {
   if (!is_counted()) return;
   WaitingChild waiting;
-  const auto before = affinity();
-  const Preemptor preemptor;
-  {
-    Preemption preemption{preemptor, waiting.watch, waiting.place()};
-    REQUIRE(preemption.arrival() == Arrival::there);
-    waiting.child.end();
-    CHECK_FALSE(preemption.stood_still());
-  }
-  CHECK(are_equal(affinity(), before));
-  const Preemption late{preemptor, waiting.watch, {.state = 'S', .cpu = our_cpus().front()}};
-  CHECK(late.arrival() == Arrival::ended);
-  CHECK_FALSE(late.stood_still());
-  CHECK(are_equal(affinity(), before));
+  Preemptor preemptor;
+  const auto visit = preemptor.visit(waiting.watch, waiting.place(), [&] { waiting.child.end(); });
+  CHECK(visit.arrival == Arrival::there);
+  CHECK_FALSE(visit.stood_still);
+  const auto late = preemptor.visit(waiting.watch, {.state = 'S', .cpu = our_cpus().front()},
+                                    [] { FAIL("nothing is to be read"); });
+  CHECK(late.arrival == Arrival::ended);
+  CHECK_FALSE(late.stood_still);
 }
 
 TEST_CASE("a zombie has ended", "[process]") {
   const TestChild child{[] {}};
   const ThreadWatch watch{child.pid(), child.tid()};
   REQUIRE(comes_true([&] { return state_of(watch) == 'Z'; }));
-  const Preemptor preemptor;
-  CHECK(Preemption{preemptor, watch, *watch.place()}.arrival() == Arrival::ended);
-  CHECK(Preemption{preemptor, watch, {.state = 'R', .cpu = our_cpus().front()}}.arrival() == Arrival::ended);
+  Preemptor preemptor;
+  CHECK(preemptor.visit(watch, *watch.place(), [] {}).arrival == Arrival::ended);
+  const ThreadPlace outdated{.state = 'R', .cpu = our_cpus().front()};
+  CHECK(preemptor.visit(watch, outdated, [] {}).arrival == Arrival::ended);
 }
 
 TEST_CASE("a CPU that is not ours is not visited", "[process]") {
   const WaitingChild waiting{our_cpus().back()};
+  const auto read = [] { FAIL("nothing is to be read"); };
   SECTION("because we were told to keep to others") {
     if (!has_two_cpus()) return;
-    const auto cpus = our_cpus();
-    const OnlyCpu ours{cpus.front()};
-    const auto before = affinity();
-    const Preemptor preemptor;
-    const Preemption preemption{preemptor, waiting.watch, waiting.place()};
-    CHECK(preemption.arrival() == Arrival::not_ours);
-    CHECK_FALSE(preemption.stood_still());
-    CHECK(::sched_getcpu() == cpus.front());
-    CHECK(are_equal(affinity(), before));
+    const OnlyCpu ours{our_cpus().front()};
+    Preemptor preemptor;
+    const auto visit = preemptor.visit(waiting.watch, waiting.place(), read);
+    CHECK(visit.arrival == Arrival::not_ours);
+    CHECK_FALSE(visit.stood_still);
   }
   SECTION("because there is none of this number") {
-    const Preemptor preemptor;
+    Preemptor preemptor;
     for (const int cpu : {-1, 8'191, 8'192, 1 << 30}) {
-      CHECK_FALSE(preemptor.may_use(cpu));
-      CHECK(Preemption{preemptor, waiting.watch, {.state = 'R', .cpu = cpu}}.arrival() == Arrival::not_ours);
+      CHECK(preemptor.visit(waiting.watch, {.state = 'R', .cpu = cpu}, read).arrival == Arrival::not_ours);
     }
   }
 }
@@ -329,29 +346,28 @@ TEST_CASE("a thread of realtime priority is not visited", "[process]") {
     return;
   }
   REQUIRE(waiting.place().is_realtime);
-  const Preemptor preemptor;
-  CHECK(Preemption{preemptor, waiting.watch, waiting.place()}.arrival() == Arrival::realtime);
+  Preemptor preemptor;
+  CHECK(preemptor.visit(waiting.watch, waiting.place(), [] {}).arrival == Arrival::realtime);
 }
 
-TEST_CASE("a visit ends where it began, with the affinity and the policy of before", "[process]") {
+TEST_CASE("visits change neither our affinity nor our policy", "[process]") {
   if (!is_counted()) return;
-  const auto cpus = our_cpus();
   const CountingChild counting;
   const auto before = affinity();
   const int policy = our_policy();
-  const Preemptor preemptor;
-  CHECK(our_policy() == policy);
-  for (int i = 0; i < 100; ++i) {
-    Preemption preemption{preemptor, counting.watch, counting.place()};
-    if (i % 2 == 0) preemption.leave();
-    if (preemption.arrival() == Arrival::there && i % 2 != 0) {
-      CHECK((cpus.size() == 1 || !are_equal(affinity(), before)));
-      CHECK(our_policy() == (preemptor.is_realtime() ? SCHED_FIFO : policy));
-    }
-    CHECK_FALSE((i % 2 == 0 && preemption.stood_still()));
-  }
+  Preemptor preemptor;
+  for (int i = 0; i < 100; ++i) static_cast<void>(preemptor.visit(counting.watch, counting.place(), [] {}));
   CHECK(are_equal(affinity(), before));
   CHECK(our_policy() == policy);
+}
+
+TEST_CASE("what reading throws is thrown to who asked for it, and the next visit is as any", "[process]") {
+  if (!is_counted()) return;
+  const WaitingChild waiting;
+  Preemptor preemptor;
+  CHECK_THROWS_AS(preemptor.visit(waiting.watch, waiting.place(), [] { throw std::bad_alloc{}; }),
+                  std::bad_alloc);
+  CHECK(preemptor.visit(waiting.watch, waiting.place(), [] {}).stood_still);
 }
 
 TEST_CASE("where we have one CPU only a thread on it can be held still", "[process]") {
@@ -359,14 +375,12 @@ TEST_CASE("where we have one CPU only a thread on it can be held still", "[proce
   const auto cpu = our_cpus().back();
   const OnlyCpu only{cpu};
   const CountingChild counting{cpu};
-  const auto before = affinity();
-  const Preemptor preemptor;
+  Preemptor preemptor;
   CHECK(comes_true([&] {
-    const Preemption preemption{preemptor, counting.watch, counting.place()};
-    REQUIRE(preemption.arrival() == Arrival::there);
-    return preemption.stood_still();
+    const auto visit = preemptor.visit(counting.watch, counting.place(), [] {});
+    REQUIRE(visit.arrival == Arrival::there);
+    return visit.stood_still;
   }));
-  CHECK(are_equal(affinity(), before));
 }
 
 }  // namespace sampler

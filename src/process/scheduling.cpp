@@ -1,6 +1,6 @@
-#include "sampler/process/short_slice.h"
+#include "sampler/process/scheduling.h"
 
-#include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,8 +21,6 @@ struct SchedulingAttributes {
   std::uint64_t period = 0;
 };
 
-}  // namespace
-
 void ask_for_short_slice() noexcept {
   constexpr std::uint64_t reset_on_fork = 1;
   SchedulingAttributes attributes;
@@ -32,6 +30,26 @@ void ask_for_short_slice() noexcept {
   attributes.flags = reset_on_fork;
   attributes.runtime = 100'000;
   ::syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
+}  // namespace
+
+void ask_to_be_prompt() noexcept {
+  ::setpriority(PRIO_PROCESS, 0, -20);  // on Linux that is the thread
+  ask_for_short_slice();
+}
+
+bool become_realtime() noexcept {
+  const int policy = ::sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+  if (policy != SCHED_OTHER && policy != SCHED_BATCH && policy != SCHED_IDLE) return true;
+  const sched_param lowest{1};
+  return ::sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest) == 0;
+}
+
+void run_on(int cpu) noexcept {
+  CpuSet set{};
+  CPU_SET_S(static_cast<std::size_t>(cpu), sizeof set, set.data());
+  ::sched_setaffinity(0, sizeof set, set.data());
 }
 
 }  // namespace sampler

@@ -1,4 +1,4 @@
-#include "sampler/process/short_slice.h"
+#include "sampler/process/scheduling.h"
 
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -37,7 +37,7 @@ TEST_CASE("the kernel knows of the short slice that a thread has asked for", "[p
   std::uint64_t after = 0;
   std::thread{[&] {
     before = slice();
-    ask_for_short_slice();
+    ask_to_be_prompt();
     after = slice();
   }}.join();
   if (has_slices()) {

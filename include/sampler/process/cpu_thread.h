@@ -1,0 +1,42 @@
+#pragma once
+
+#include <semaphore.h>
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <thread>
+
+namespace sampler {
+
+/// A thread of ours that runs on one CPU only, and has it at once: by realtime priority where we may
+/// (CAP_SYS_NICE), else by a short time slice. It sleeps but for the jobs that it is given.
+class CpuThread {
+ public:
+  /// A CPU that was not had for so long, because a realtime thread is on it say, is not waited for.
+  static constexpr std::chrono::milliseconds patience{100};
+
+  /// Throws std::system_error where there can be no more threads.
+  explicit CpuThread(int cpu);
+  CpuThread(const CpuThread&) = delete;
+  CpuThread& operator=(const CpuThread&) = delete;
+  ~CpuThread();
+
+  /// Runs a job there, and returns at its end. False where it did not begin within `patience`: it will not.
+  /// Throws what the job throws. From one thread at a time.
+  [[nodiscard]] bool run(const std::function<void()>& job);
+
+ private:
+  void serve();
+
+  int cpu_;
+  sem_t given_{}, done_{};
+  std::atomic<bool> is_waiting_ = false;  ///< a job that nobody has taken yet: by the thread, or back
+  std::atomic<bool> is_ending_ = false;
+  const std::function<void()>* job_ = nullptr;
+  std::exception_ptr error_;
+  std::thread thread_;  // the last: it uses the others
+};
+
+}  // namespace sampler
