@@ -163,7 +163,7 @@ std::size_t Overlay::count_unchanged(RemoteAddress from, std::size_t size) noexc
     if (block.has_changed) {
       const auto* const now = copies_[0].data();
       const auto* const before = copies_[1].data();
-      const auto differs = std::mismatch(now + at, now + next, before + at).first;
+      const auto* const differs = std::mismatch(now + at, now + next, before + at).first;
       if (differs != now + next) return static_cast<std::size_t>(differs - now) - begin;
     }
     at = next;
