@@ -37,7 +37,7 @@ def options(words):
     parser = argparse.ArgumentParser(
         prog="tools/bench", description="Measures the sampler and its peers, alternating in one run.", epilog=EXPLAINED,
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("--quick", action="store_true", help="some 12 minutes for everything: few rounds, and only cells that the bars need")
+    parser.add_argument("--quick", action="store_true", help="some 15 minutes for everything: few rounds, and only cells that the bars need")
     parser.add_argument("--only", action="append", choices=sorted(PARTS), metavar="PART", help="this part; may be repeated")
     parser.add_argument("--versions", default="", metavar="V,V", help="these Pythons only, such as 3.12,3.15")
     parser.add_argument("--rounds", type=int, metavar="N", help="so many rounds of each cell")

@@ -15,8 +15,8 @@ CELLS += [("distinct", 10, 1, "busy"), ("distinct", 50, 1, "busy"), ("distinct",
 CELLS += [("recursion", 10, 8, "idle"), ("recursion", 50, 8, "idle")]
 # Every pair of a version and a profiler that a bar is about, at 1, 8 and 33 threads.
 QUICK_CELLS = [("recursion", depth, threads, "busy") for threads in (1, 8, 33) for depth in (10, 50)]
-QUICK_VERSIONS = ("3.10", "3.12", "3.13", "3.15")
-FEWER_THREADS = ("3.10", "3.13")  # in a quick run: there is a bar for 33 threads on any version, and one suffices
+QUICK_VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.15")
+FEWER_THREADS = ("3.10", "3.11", "3.13")  # in a quick run: there is a bar for 33 threads on any version, and one suffices
 SECONDS = 1  # whole ones: austin knows no other
 IDLE_CALLS = ("recursion", 10, 8, "idle")
 

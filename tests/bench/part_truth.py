@@ -132,15 +132,16 @@ def measure(bench):
 def measure_chains(bench, python):
     """Impossible stacks, of as many as a zero needs."""
     cell = {"version": python.version}
-    enough = bench.choose(ENOUGH, 0)
+    enough_for_peers = bench.choose(3, 1)
     taken, spent = collections.Counter(), collections.Counter()
     with bench.cell("truth: chains " + python.version), \
             target(python, "chains.py", 1, directory=harness.TARGETS) as chains:
         tools = bench.able(python)
-        alternating = Alternating(tools, bench.rounds(None, 1))
+        alternating = Alternating(tools, bench.rounds(None, None))
         for turn, tool in alternating:
             # The peers' shares are known after a few rounds; only a zero needs many samples.
-            if turn >= 3 and (not isinstance(tool, Ours) or taken[tool] >= enough or spent[tool] >= MOST_SECONDS):
+            if turn >= enough_for_peers and (
+                    not isinstance(tool, Ours) or taken[tool] >= ENOUGH or spent[tool] >= MOST_SECONDS):
                 alternating.done(tool)
                 continue
 
