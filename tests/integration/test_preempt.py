@@ -1,10 +1,39 @@
 """Preempting where it has its limits: CPUs that are not ours, one CPU for both, a debugger."""
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
+
+
+CPUSETS = "/sys/fs/cgroup/cpuset"
+
+
+def write(directory, name, text):
+    with open(os.path.join(directory, name), "w") as file:
+        file.write(str(text))
+
+
+def cpuset_of(test, cpu):
+    """A cpuset of cgroup version 1 with one CPU, removed at the test's end."""
+    try:
+        path = tempfile.mkdtemp(prefix="sampler-test-", dir=CPUSETS)
+    except OSError as error:
+        test.skipTest("no cpuset can be made: %s" % error)
+    test.addCleanup(os.rmdir, path)
+    with open(os.path.join(CPUSETS, "cpuset.mems")) as mems:
+        write(path, "cpuset.mems", mems.read())
+    write(path, "cpuset.cpus", cpu)
+    return path
+
+
+def visits(pid, cpu):
+    """How often the sampler's thread for a CPU has slept; 0 where it has none, or that may run elsewhere."""
+    found = [status for tid, status in harness.tasks(pid).items() if tid != pid and status["Cpus_allowed_list"] == str(cpu)]
+    return int(found[0]["voluntary_ctxt_switches"]) if found else 0
 
 
 @harness.on_newest
@@ -33,8 +62,26 @@ class Preempt:
             self.skipTest("realtime priority is not to be had")
         run = harness.run_sampler(self, "-p", target.pid, "-s", "0.5", "--hold", "preempt")
         harness.assert_accounts(self, run)
-        self.assertIn("failed: the thread has realtime priority", run.errors)
+        self.assertIn("failed: the thread, or another on its CPU, has realtime priority", run.errors)
         self.assertNotIn("not the sampler's to use", run.errors)
+
+    def test_a_cpuset_that_takes_the_cpu_away_and_gives_it_back_is_followed(self):
+        target, ours, other = self.pinned()
+        cpuset = cpuset_of(self, other)
+        sampler = harness.Sampler(self, "-p", target.pid, "-s", "30", "--hold", "preempt")
+        harness.wait_until(lambda: visits(sampler.pid, ours) > 20, 10, "the CPU is visited")
+        write(cpuset, "cgroup.procs", sampler.pid)
+        before = visits(sampler.pid, other)
+        self.assertGreater(before, 20, "the thread that visits has been moved")
+        harness.wait_until(lambda: visits(sampler.pid, other) > before + 100, 10, "it is asked for all the same")
+        write(CPUSETS, "cgroup.procs", sampler.pid)
+        harness.wait_until(lambda: visits(sampler.pid, ours) > before + 140, 10, "the CPU is visited again")
+        sampler.signal(signal.SIGINT)
+        run = sampler.wait()
+        harness.assert_accounts(self, run)
+        self.assertIn("the thread's CPU is not the sampler's to use", run.errors)
+        self.assertGreater(run.summary.failed, 10, str(run))
+        self.assertGreater(run.summary.taken, 40, str(run))
 
     def test_one_cpu_for_both_is_enough(self):
         target, ours, _ = self.pinned()
