@@ -61,9 +61,13 @@ void CodeCache::begin_tick() {
   codes_.clear();
 }
 
+void CodeCache::note_replaced(CodeObject& code) {
+  was_replaced_ = std::erase(owed_, &code) > 0 || was_replaced_;
+  code.survived_ = 0;
+}
+
 void CodeCache::retire(std::unique_ptr<CodeObject> code) {
-  was_replaced_ = std::erase(owed_, code.get()) > 0 || was_replaced_;
-  code->survived_ = 0;
+  note_replaced(*code);
   code->checked_in_ = 0;
   retired_.push_back(std::move(code));
 }
@@ -101,14 +105,12 @@ CodeObject* CodeCache::find_lasting(RemoteMemory& memory, RemoteAddress address)
 
 bool CodeCache::confirm(RemoteMemory& memory) {
   begin_reading();
-  const auto owed = std::exchange(owed_, {});
   ++period_;
-  bool are_same = !std::exchange(was_replaced_, false);
-  for (auto* const code : owed) {
-    const auto address = code->address_;  // the code object is retired where it was replaced
-    are_same = find(memory, address) == code && are_same;
-  }
-  return are_same;
+  bool are_same = true;
+  const auto owed = owed_;  // which those that were replaced leave
+  for (auto* const code : owed) are_same = find(memory, code->address_) == code && are_same;
+  owed_.clear();
+  return !std::exchange(was_replaced_, false) && are_same;
 }
 
 CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
@@ -150,7 +152,10 @@ CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
     copy.frame_words = static_cast<std::uint64_t>(std::max(field_at(object, layout.code.local_count), 0)) +
                        static_cast<std::uint64_t>(std::max(field_at(object, layout.code.stack_size), 0));
   }
-  if (!known || copy != known->copy_) {
+  const bool looks_same = known && copy == known->copy_;
+  // Between the two there may have been a third.
+  if (looks_same && !identity.may_be(known->identity_)) note_replaced(*known);
+  if (!looks_same) {
     if (known) retire(std::move(known));
     known = std::make_unique<CodeObject>();
     known->address_ = address;

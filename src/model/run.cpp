@@ -21,7 +21,8 @@ const char* description(TickFailure failure) noexcept {
     case TickFailure::foreign_cpu:
       return "the thread's CPU is not the sampler's to use (--hold ptrace needs none)";
     case TickFailure::realtime:
-      return "the thread, or another on its CPU, has realtime priority and cannot be preempted (use --hold ptrace)";
+      return "the thread, or another on its CPU, has realtime priority and cannot be preempted (use --hold "
+             "ptrace)";
     case TickFailure::uncounted:
       return "the kernel does not count the thread's turns on a CPU (schedstat; use --hold ptrace)";
     case TickFailure::out_of_files:

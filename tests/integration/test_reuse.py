@@ -1,7 +1,10 @@
 """Code objects whose addresses recur are never taken for the ones that were there before."""
 import os
+import random
 import re
+import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
@@ -51,8 +54,16 @@ class Reuse:
     def test_code_that_comes_back_to_its_address(self):
         target = harness.Target(self, self.interpreter, "alternating.py")
         seen = {"AAAA": 0, "BBBB": 0}
-        for options in (("--hz", "2000") + harness.UNLIMITED, harness.AT_FULL_SPEED):
-            run = harness.run_sampler(self, "-p", target.pid, "-s", "2", "--full-paths", *options)
+        for options, stands in ((("--hz", "2000") + harness.UNLIMITED, 0.05), (harness.AT_FULL_SPEED, 0)):
+            sampler = harness.Sampler(self, "-p", target.pid, "-s", "2", "--full-paths", *options)
+            # Code that has been there for long is looked at less often; then it goes and comes back within a moment.
+            while stands and sampler.running():
+                target.process.send_signal(signal.SIGSTOP)
+                time.sleep(stands)
+                target.process.send_signal(signal.SIGCONT)
+                time.sleep(random.uniform(0, 0.012))
+            run = sampler.wait()
+            self.assertEqual(run.status, harness.OK, str(run))
             harness.assert_accounts(self, run)
             for stack in run.folded:
                 files = [harness.split_frame(frame)[1] for frame in stack.frames]

@@ -57,6 +57,11 @@ class CodeObject {
     std::uint32_t version = 0;
     std::uint64_t epoch = 0;
     friend bool operator==(const Identity&, const Identity&) = default;
+    /// Whether it can be that of the same code object, whenever the two were read.
+    [[nodiscard]] bool may_be(Identity other) const noexcept {
+      other.epoch = epoch;
+      return *this == other;
+    }
   };
 
   RemoteAddress address_;
@@ -124,6 +129,8 @@ class CodeCache {
   [[nodiscard]] bool owe(CodeObject& code);
   /// Notes that a known code object was found the same.
   void found_same(CodeObject& code) const noexcept;
+  /// Notes that at the place of a known code object is another, that looks the same or not.
+  void note_replaced(CodeObject& code);
   void retire(std::unique_ptr<CodeObject> code);
 
   const PythonRuntime& runtime_;

@@ -311,6 +311,30 @@ TEST_CASE(
   CHECK_FALSE(target.codes.confirm(target.python.memory));
 }
 
+TEST_CASE("a lasting code object in whose place is another that looks the same proves nothing", "[cpython]") {
+  // What was there in between may have looked otherwise.
+  Fixture target{{3, 12}};
+  const auto address = target.python.add_code({.name = "work", .version = 7});
+  let_last(target, address);
+  target.codes.begin_reading();
+  auto* const code = target.codes.find_lasting(target.python.memory, address);
+  REQUIRE(code != nullptr);
+  target.set_version(address, 9);
+  SECTION("when it is looked at at the end of the period") {
+    CHECK_FALSE(target.codes.confirm(target.python.memory));
+  }
+  SECTION("when it was looked at within the period") {
+    CHECK(target.find_anew(address) == code);
+    CHECK_FALSE(target.codes.confirm(target.python.memory));
+  }
+  CHECK(target.codes.confirm(target.python.memory));
+  // The other one is young.
+  target.codes.begin_reading();
+  const int before = target.python.memory.reads;
+  CHECK(target.codes.find_lasting(target.python.memory, address) == code);
+  CHECK(target.python.memory.reads > before);
+}
+
 TEST_CASE("without a version a code object is looked at in every reading, however long it has lasted",
           "[cpython]") {
   Fixture target{{3, 9}};
