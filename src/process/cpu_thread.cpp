@@ -31,11 +31,9 @@ bool spin_for(sem_t& semaphore) noexcept {
 }
 
 bool wait_for(sem_t& semaphore, std::chrono::nanoseconds time) noexcept {
-  timespec end{};
-  ::clock_gettime(CLOCK_MONOTONIC, &end);
-  const auto moment = std::chrono::seconds{end.tv_sec} + std::chrono::nanoseconds{end.tv_nsec} + time;
-  end.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(moment).count();
-  end.tv_nsec = (moment % 1s).count();
+  // libstdc++'s steady_clock is CLOCK_MONOTONIC.
+  const auto moment = (std::chrono::steady_clock::now() + time).time_since_epoch();
+  const timespec end{std::chrono::duration_cast<std::chrono::seconds>(moment).count(), (moment % 1s).count()};
   int result = 0;
   do {
     result = ::sem_clockwait(&semaphore, CLOCK_MONOTONIC, &end);

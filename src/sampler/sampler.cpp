@@ -46,8 +46,8 @@ std::chrono::nanoseconds cpu_time() {
 
 void Sampler::run(const Callbacks& callbacks) {
   ::prctl(PR_SET_TIMERSLACK, 1UL);  // the default 50 us would be added to every wait
-  // At 1 kHz beside 4 busy threads on 2 CPUs 0.1 % of the ticks are late, where it would be 23 %; and it
-  // keeps us on the CPU while we hold a thread.
+  // At 1 kHz beside 4 busy threads on 2 CPUs 0.1 to 0.5 % of the ticks are late, where it would be 23 %; and
+  // it keeps us on the CPU while we hold a thread.
   ask_to_be_prompt();
   if (wants_realtime_) realtime_.emplace();
   raise_file_limit();

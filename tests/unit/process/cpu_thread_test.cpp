@@ -11,21 +11,8 @@
 #include "traced_child.h"
 
 namespace sampler {
-namespace {
-
-/// The last CPU that we may use.
-int last_cpu() {
-  CpuSet set{};
-  REQUIRE(::sched_getaffinity(0, sizeof set, set.data()) == 0);
-  int cpu = static_cast<int>(8 * sizeof set) - 1;
-  while (!CPU_ISSET_S(static_cast<std::size_t>(cpu), sizeof set, set.data())) --cpu;
-  return cpu;
-}
-
-}  // namespace
-
 TEST_CASE("jobs run on the CPU, one after the other, before run() returns", "[process]") {
-  const int cpu = last_cpu();
+  const int cpu = our_cpus().back();
   CpuThread thread{cpu};
   for (int i = 0; i < 1'000; ++i) {
     int there = -1;
@@ -35,7 +22,7 @@ TEST_CASE("jobs run on the CPU, one after the other, before run() returns", "[pr
 }
 
 TEST_CASE("a job that throws does so for who gave it, and the next one runs", "[process]") {
-  CpuThread thread{last_cpu()};
+  CpuThread thread{our_cpus().back()};
   CHECK_THROWS_AS(thread.run([] { throw std::out_of_range{"x"}; }), std::out_of_range);
   bool has_run = false;
   CHECK(thread.run([&] { has_run = true; }));
@@ -43,7 +30,7 @@ TEST_CASE("a job that throws does so for who gave it, and the next one runs", "[
 }
 
 TEST_CASE("a job is not begun where the CPU is not to be had, then or later", "[process]") {
-  const int cpu = last_cpu();
+  const int cpu = our_cpus().back();
   CpuThread thread{cpu};
   REQUIRE(thread.run([] {}));
   // Of a higher priority than the job's thread has.
@@ -73,7 +60,7 @@ TEST_CASE("a job is not begun where the CPU is not to be had, then or later", "[
 }
 
 TEST_CASE("a job is waited for by who has the same CPU only", "[process]") {
-  const int cpu = last_cpu();
+  const int cpu = our_cpus().back();
   bool has_run = false;
   std::thread{[&] {
     run_on(cpu);

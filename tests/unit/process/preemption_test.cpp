@@ -16,12 +16,6 @@
 namespace sampler {
 namespace {
 
-CpuSet affinity(Tid tid = Tid{0}) {
-  CpuSet set{};
-  REQUIRE(::sched_getaffinity(number(tid), sizeof set, set.data()) == 0);
-  return set;
-}
-
 bool are_equal(const CpuSet& a, const CpuSet& b) {
   return CPU_EQUAL_S(sizeof a, a.data(), b.data()) != 0;
 }
@@ -34,16 +28,6 @@ bool pin(Tid tid, int cpu) {
 
 int our_policy() {
   return ::sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
-}
-
-/// The CPUs that we may use.
-std::vector<int> our_cpus() {
-  std::vector<int> cpus;
-  const auto set = affinity();
-  for (int cpu = 0; cpu < static_cast<int>(8 * sizeof set); ++cpu) {
-    if (CPU_ISSET_S(static_cast<std::size_t>(cpu), sizeof set, set.data())) cpus.push_back(cpu);
-  }
-  return cpus;
 }
 
 /// Whether a test that needs two CPUs can be run.
@@ -82,13 +66,6 @@ class NoPriorities {
   __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> before_{};
 };
-
-/// Whether a thread that visits has realtime priority.
-bool has_realtime() {
-  bool has = false;
-  std::thread{[&] { has = become_realtime(); }}.join();
-  return has;
-}
 
 /// A child that counts as fast as it can, and how it is watched.
 struct CountingChild {
@@ -199,7 +176,7 @@ TEST_CASE("a thread that was said to have stood still did, wherever it runs", "[
 TEST_CASE("the same holds without the right to realtime priority", "[process]") {
   if (!is_counted()) return;
   const NoPriorities ordinary;
-  CHECK_FALSE(has_realtime());
+  CHECK_FALSE(can_be_realtime());
   CHECK(visit(CountingChild{}, many).proven > 0);
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "catch.h"
-#include "sampler/process/scheduling.h"
+#include "test_child.h"
 
 namespace sampler {
 namespace {
@@ -17,17 +17,16 @@ bool is_realtime() {
   return (::sched_getscheduler(0) & ~SCHED_RESET_ON_FORK) == SCHED_FIFO;
 }
 
-bool can_be_realtime() {
-  bool can = false;
-  std::thread{[&] { can = become_realtime(); }}.join();
-  if (!can) WARN("not run: realtime priority is not to be had");
-  return can;
+bool has_realtime() {
+  const bool has = can_be_realtime();
+  if (!has) WARN("not run: realtime priority is not to be had");
+  return has;
 }
 
 }  // namespace
 
 TEST_CASE("a thread that works for a quarter of the time at most stays realtime", "[process]") {
-  if (!can_be_realtime()) return;
+  if (!has_realtime()) return;
   std::vector<bool> was;
   bool is_after = true;
   std::thread{[&] {
@@ -46,7 +45,7 @@ TEST_CASE("a thread that works for a quarter of the time at most stays realtime"
 }
 
 TEST_CASE("a thread that works for more is an ordinary one until it has rested", "[process]") {
-  if (!can_be_realtime()) return;
+  if (!has_realtime()) return;
   std::vector<bool> was;
   std::thread{[&] {
     RealtimeBudget budget;
@@ -65,7 +64,7 @@ TEST_CASE("a thread that works for more is an ordinary one until it has rested",
 }
 
 TEST_CASE("long work is done as an ordinary thread, and counts", "[process]") {
-  if (!can_be_realtime()) return;
+  if (!has_realtime()) return;
   std::vector<bool> was;
   std::thread{[&] {
     RealtimeBudget budget;

@@ -13,10 +13,13 @@
 #include <cstdint>
 #include <new>
 #include <optional>
+#include <thread>
+#include <vector>
 
 #include "catch.h"
 #include "sampler/base/ids.h"
 #include "sampler/base/unique_fd.h"
+#include "sampler/process/scheduling.h"
 #include "sampler/process/thread_watch.h"
 
 namespace sampler {
@@ -36,6 +39,29 @@ template <class Condition>
     ::sched_yield();
   }
   return true;
+}
+
+[[nodiscard]] inline CpuSet affinity(Tid tid = Tid{0}) {
+  CpuSet set{};
+  REQUIRE(::sched_getaffinity(number(tid), sizeof set, set.data()) == 0);
+  return set;
+}
+
+/// The CPUs that we may use.
+[[nodiscard]] inline std::vector<int> our_cpus() {
+  std::vector<int> cpus;
+  const auto set = affinity();
+  for (int cpu = 0; cpu < static_cast<int>(8 * sizeof set); ++cpu) {
+    if (CPU_ISSET_S(static_cast<std::size_t>(cpu), sizeof set, set.data())) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+/// Whether a thread of ours can have realtime priority.
+[[nodiscard]] inline bool can_be_realtime() {
+  bool can = false;
+  std::thread{[&] { can = become_realtime(); }}.join();
+  return can;
 }
 
 /// Kills and reaps a child of ours, unless somebody has reaped it.
