@@ -1,6 +1,7 @@
 #include "sampler/process/cpu_thread.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <ctime>
@@ -47,6 +48,7 @@ CpuThread::CpuThread(int cpu) : cpu_{cpu} {
   ::sem_init(&given_, 0, 0);
   ::sem_init(&done_, 0, 0);
   thread_ = std::thread{[this] { serve(); }};
+  wait_for(done_);
 }
 
 CpuThread::~CpuThread() {
@@ -57,10 +59,13 @@ CpuThread::~CpuThread() {
   ::sem_destroy(&done_);
 }
 
-bool CpuThread::run(const std::function<void()>& job) {
+void CpuThread::start(const std::function<void()>& job) {
   job_ = &job;
   is_waiting_ = true;
   ::sem_post(&given_);
+}
+
+bool CpuThread::finish() {
   // On our own CPU it could not begin while we spin, as an ordinary thread.
   const bool is_done = (::sched_getcpu() != cpu_ && spin_for(done_)) || wait_for(done_, patience);
   if (!is_done) {
@@ -72,6 +77,8 @@ bool CpuThread::run(const std::function<void()>& job) {
 }
 
 void CpuThread::serve() {
+  tid_ = Tid{::gettid()};
+  ::sem_post(&done_);  // before the CPU, which may not be had for a while
   run_on(cpu_);
   if (!become_realtime()) ask_to_be_prompt();
   for (;;) {

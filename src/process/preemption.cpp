@@ -2,6 +2,8 @@
 
 #include <malloc.h>
 
+#include <atomic>
+#include <exception>
 #include <optional>
 #include <system_error>
 
@@ -9,19 +11,27 @@ namespace sampler {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+/// Longer than a visitor takes to come to a CPU that is to be had.
+constexpr auto longest_wait = 100us;
+/// Longer than most stacks take to be read; who reads may have lost his own CPU meanwhile.
+constexpr auto longest_stay = 250us;
 
 bool has_ended(const std::optional<ThreadPlace>& place) noexcept {
   return !place || place->state == 'Z' || place->state == 'X';
 }
 
-/// The visit itself, by a thread that belongs to the CPU.
-Visit read_on(int cpu, const ThreadWatch& watch, const std::function<void()>& reading) {
+/// The reading of a visit, while a thread of ours is on a CPU: `our_cpu` tells on which.
+template <typename OurCpu>
+Visit read_on(int cpu, const OurCpu& our_cpu, const ThreadWatch& watch,
+              const std::function<void()>& reading) {
   Visit visit{.since = Clock::now()};
   const auto refuse = [&](Arrival why) {
     visit.arrival = why;
     return visit;
   };
-  if (::sched_getcpu() != cpu) return refuse(Arrival::not_ours);
+  if (our_cpu() != cpu) return refuse(Arrival::not_ours);
   const auto turns = watch.turns();
   const auto before = watch.place();
   if (has_ended(before)) return refuse(Arrival::ended);
@@ -29,11 +39,48 @@ Visit read_on(int cpu, const ThreadWatch& watch, const std::function<void()>& re
   if (before->cpu != cpu) return refuse(Arrival::moved);
   reading();
   const auto after = watch.place();
-  visit.stood_still =
-      !has_ended(after) && after->cpu == cpu && watch.turns() == turns && ::sched_getcpu() == cpu;
+  visit.stood_still = !has_ended(after) && after->cpu == cpu && watch.turns() == turns && our_cpu() == cpu;
   visit.until = Clock::now();
   return visit;
 }
+
+/// Where who asked for a visit and the visitor agree on who of them reads.
+class Meeting {
+ public:
+  /// Whether the visitor will be awaited; else it is to read.
+  explicit Meeting(bool is_awaited) : stage_{is_awaited ? Stage::open : Stage::over} {}
+
+  /// By the visitor, on the CPU: stays there for as long as the other reads, or for longest_stay. False where
+  /// it is not awaited any more.
+  bool stay() noexcept {
+    cpu_ = ::sched_getcpu();
+    auto stage = Stage::open;
+    if (!stage_.compare_exchange_strong(stage, Stage::visitor_is_there)) return false;
+    const auto end = Clock::now() + longest_stay;
+    while (stage_ != Stage::over && Clock::now() < end) __builtin_ia32_pause();
+    has_stayed_ = stage_ == Stage::over;
+    return true;
+  }
+  /// By the other: whether the visitor has come, within longest_wait. It stays until end() then.
+  bool await() noexcept {
+    const auto end = Clock::now() + longest_wait;
+    while (stage_ == Stage::open && Clock::now() < end) __builtin_ia32_pause();
+    auto stage = Stage::open;
+    stage_.compare_exchange_strong(stage, Stage::over);
+    return stage == Stage::visitor_is_there;
+  }
+  void end() noexcept { stage_ = Stage::over; }
+  /// The CPU of the visitor that has come.
+  [[nodiscard]] int cpu() const noexcept { return cpu_; }
+  /// Of the visitor that has left again: whether it was there until end().
+  [[nodiscard]] bool has_stayed() const noexcept { return has_stayed_; }
+
+ private:
+  enum class Stage { open, visitor_is_there, over };
+  std::atomic<Stage> stage_;
+  int cpu_ = -1;
+  bool has_stayed_ = false;
+};
 
 }  // namespace
 
@@ -45,6 +92,38 @@ bool Preemptor::may_use(int cpu) const noexcept {
   return cpu >= 0 && CPU_ISSET_S(static_cast<std::size_t>(cpu), sizeof own_, own_.data());
 }
 
+std::optional<Visit> Preemptor::call(Visitor& visitor, int cpu, bool may_read_here, const ThreadWatch& watch,
+                                     const std::function<void()>& reading) {
+  Meeting meeting{may_read_here};
+  Visit from_there;
+  std::optional<Visit> from_here;
+  std::optional<Turns> before;
+  std::exception_ptr error;
+  const std::function<void()> job = [&] {
+    if (!meeting.stay()) from_there = read_on(cpu, ::sched_getcpu, watch, reading);
+  };
+  visitor.thread.start(job);
+  try {
+    if (meeting.await()) {
+      before = visitor.watch.turns();
+      from_here = read_on(
+          cpu, [&] { return meeting.cpu(); }, watch, reading);
+    }
+  } catch (...) {
+    error = std::current_exception();
+  }
+  meeting.end();
+  if (!visitor.thread.finish()) return Visit{Arrival::realtime};
+  if (error) std::rethrow_exception(error);
+  if (!from_here) return from_there;
+  if (!meeting.has_stayed()) return std::nullopt;
+  // It ran when it saw the end, and was given its CPU no further time.
+  const auto after = visitor.watch.turns();
+  const bool was_there = before && after && before->times == after->times;
+  from_here->stood_still = from_here->stood_still && was_there;
+  return from_here;
+}
+
 Visit Preemptor::visit(const ThreadWatch& watch, const ThreadPlace& place,
                        const std::function<void()>& reading) {
   if (has_ended(place)) return {Arrival::ended};
@@ -52,16 +131,19 @@ Visit Preemptor::visit(const ThreadWatch& watch, const ThreadPlace& place,
   if (place.is_realtime) return {Arrival::realtime};
   if (!may_use(place.cpu)) return {Arrival::not_ours};
   // Ours never run at the same time: a heap for each would only take memory.
-  if (threads_.empty()) ::mallopt(M_ARENA_MAX, 1);
-  auto ours = threads_.find(place.cpu);
+  if (visitors_.empty()) ::mallopt(M_ARENA_MAX, 1);
+  auto ours = visitors_.find(place.cpu);
   try {
-    if (ours == threads_.end()) ours = threads_.try_emplace(place.cpu, place.cpu).first;
+    if (ours == visitors_.end()) ours = visitors_.try_emplace(place.cpu, place.cpu).first;
   } catch (const std::system_error&) {
     return {Arrival::not_ours};  // there can be no more threads
   }
-  Visit visit;
-  const bool was_had = ours->second.run([&] { visit = read_on(place.cpu, watch, reading); });
-  return was_had ? visit : Visit{Arrival::realtime};
+  const auto start = Clock::now();
+  const bool is_elsewhere = ::sched_getcpu() != place.cpu;
+  if (const auto visit = call(ours->second, place.cpu, is_elsewhere, watch, reading)) return *visit;
+  auto visit = call(ours->second, place.cpu, false, watch, reading).value();
+  visit.since = start;
+  return visit;
 }
 
 }  // namespace sampler

@@ -8,6 +8,8 @@
 #include <functional>
 #include <thread>
 
+#include "sampler/base/ids.h"
+
 namespace sampler {
 
 /// A thread of ours that runs on one CPU only, and has it at once: by realtime priority where we may
@@ -23,14 +25,20 @@ class CpuThread {
   CpuThread& operator=(const CpuThread&) = delete;
   ~CpuThread();
 
-  /// Runs a job there, and returns at its end. False where it did not begin within `patience`: it will not.
-  /// Throws what the job throws. From one thread at a time.
-  [[nodiscard]] bool run(const std::function<void()>& job);
+  /// The kernel's number of the thread.
+  [[nodiscard]] Tid tid() const noexcept { return tid_; }
+
+  /// Has a job run there. It must live until finish(), which is to follow. From one thread at a time.
+  void start(const std::function<void()>& job);
+  /// Returns at the end of the job. False where it did not begin within `patience`: it will not. Throws what
+  /// the job throws.
+  [[nodiscard]] bool finish();
 
  private:
   void serve();
 
   int cpu_;
+  Tid tid_{};
   sem_t given_{}, done_{};
   std::atomic<bool> is_waiting_ = false;  ///< a job that nobody has taken yet: by the thread, or back
   std::atomic<bool> is_ending_ = false;

@@ -3,6 +3,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <functional>
 #include <stdexcept>
 #include <thread>
 
@@ -11,28 +13,59 @@
 #include "traced_child.h"
 
 namespace sampler {
-TEST_CASE("jobs run on the CPU, one after the other, before run() returns", "[process]") {
+namespace {
+
+[[nodiscard]] bool run(CpuThread& thread, const std::function<void()>& job) {
+  thread.start(job);
+  return thread.finish();
+}
+
+}  // namespace
+
+TEST_CASE("jobs run on the CPU, one after the other, before finish() returns", "[process]") {
   const int cpu = our_cpus().back();
   CpuThread thread{cpu};
   for (int i = 0; i < 1'000; ++i) {
     int there = -1;
-    REQUIRE(thread.run([&] { there = ::sched_getcpu(); }));
+    REQUIRE(run(thread, [&] { there = ::sched_getcpu(); }));
     REQUIRE(there == cpu);
   }
 }
 
+TEST_CASE("who gives a job goes on until he asks for its end", "[process]") {
+  if (our_cpus().size() < 2) {
+    WARN("not run: there is one CPU only");
+    return;
+  }
+  CpuThread thread{our_cpus().back()};
+  std::atomic<bool> may_end = false;
+  bool has_ended = false;
+  const std::function<void()> job = [&] { has_ended = comes_true([&] { return may_end.load(); }); };
+  thread.start(job);
+  may_end = true;
+  REQUIRE(thread.finish());
+  CHECK(has_ended);
+}
+
+TEST_CASE("the thread's number is the kernel's", "[process]") {
+  CpuThread thread{our_cpus().back()};
+  pid_t number_there = 0;
+  REQUIRE(run(thread, [&] { number_there = ::gettid(); }));
+  CHECK(number(thread.tid()) == number_there);
+}
+
 TEST_CASE("a job that throws does so for who gave it, and the next one runs", "[process]") {
   CpuThread thread{our_cpus().back()};
-  CHECK_THROWS_AS(thread.run([] { throw std::out_of_range{"x"}; }), std::out_of_range);
+  CHECK_THROWS_AS(run(thread, [] { throw std::out_of_range{"x"}; }), std::out_of_range);
   bool has_run = false;
-  CHECK(thread.run([&] { has_run = true; }));
+  CHECK(run(thread, [&] { has_run = true; }));
   CHECK(has_run);
 }
 
 TEST_CASE("a job is not begun where the CPU is not to be had, then or later", "[process]") {
   const int cpu = our_cpus().back();
   CpuThread thread{cpu};
-  REQUIRE(thread.run([] {}));
+  REQUIRE(run(thread, [] {}));
   // Of a higher priority than the job's thread has.
   const TestChild greedy{[cpu] {
     run_on(cpu);
@@ -51,11 +84,11 @@ TEST_CASE("a job is not begun where the CPU is not to be had, then or later", "[
   // The kernel leaves the others 5 % of a second: there one may get through.
   REQUIRE(comes_true([&] {
     ++given;
-    refused += thread.run([&] { ++runs; }) ? 0 : 1;
+    refused += run(thread, [&] { ++runs; }) ? 0 : 1;
     return refused > 0;
   }));
   ::kill(number(greedy.pid()), SIGKILL);
-  REQUIRE(thread.run([&] { ++runs; }));
+  REQUIRE(run(thread, [&] { ++runs; }));
   CHECK(runs == given - refused + 1);
 }
 
@@ -65,7 +98,7 @@ TEST_CASE("a job is waited for by who has the same CPU only", "[process]") {
   std::thread{[&] {
     run_on(cpu);
     CpuThread thread{cpu};
-    has_run = thread.run([] {});
+    has_run = run(thread, [] {});
   }}.join();
   CHECK(has_run);
 }
