@@ -36,6 +36,16 @@ bool is_digits(std::string_view word) {
   return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+/// Where a word is too many, an option may have been given none, and taken the next option for it.
+void check_swallowed_options(const GivenOptions& given) {
+  for (const auto& [name, value] : given) {
+    const bool is_an_option = value.size() > 1 && value.front() == '-' && !is_digits(value.substr(1));
+    if (!is_an_option) continue;
+    fail(fmt::format("'{}' was taken for the value of --{}", value, name),
+         fmt::format("give --{} its value before {}", name, value));
+  }
+}
+
 [[noreturn]] void fail_for_word(std::string_view word) {
   if (is_digits(word)) {
     fail(
@@ -286,7 +296,10 @@ Options meaning_of(const CommandLine& line, const GivenOptions& given) {
   options.help = has(given, "help");
   options.version = has(given, "version");
   if (options.help || options.version) return options;
-  if (!line.words.empty()) fail_for_word(line.words.front());
+  if (!line.words.empty()) {
+    check_swallowed_options(given);
+    fail_for_word(line.words.front());
+  }
   options.command = command_of(line, given);
   check_target(line, given, options.command);
   options.pid = pid_of(given);

@@ -97,6 +97,15 @@ TEST_CASE("letters share a dash and carry their value as getopt has it", "[cli]"
   CHECK(options.quiet);
 }
 
+TEST_CASE("a word too many after an option without its value is told by that option", "[cli]") {
+  check_mistake({"-p", "-s", "300"}, "'-s' was taken for the value of --pid",
+                "give --pid its value before -s");
+  check_mistake({"-s", "-p", "42"}, "'-p' was taken for the value of --seconds", "--seconds its value");
+  check_mistake({"-p", "42", "-o", "--hz", "100"}, "'--hz' was taken for the value of --output",
+                "--output its");
+  check_mistake({"-p", "42", "-s", "-1", "7"}, "'7' belongs to no option", "seconds are -s 7");
+}
+
 TEST_CASE("a value may look like an option", "[cli]") {
   CHECK(parse({"-p", "42", "-o", "-t"}).output == "-t");
   CHECK(parse({"-p", "42", "--output", "--"}).output == "--");
