@@ -203,4 +203,13 @@ bool is_holder(const std::vector<GilState>& gils, RemoteAddress thread_state) {
                      [&](const GilState& gil) { return gil.holder == thread_state; });
 }
 
+bool is_last_holder(const std::vector<GilState>& gils, RemoteAddress thread_state) {
+  return std::any_of(gils.begin(), gils.end(),
+                     [&](const GilState& gil) { return gil.last_holder == thread_state; });
+}
+
+bool count_switches(const std::vector<GilState>& gils) {
+  return std::all_of(gils.begin(), gils.end(), [](const GilState& gil) { return gil.switches.has_value(); });
+}
+
 }  // namespace sampler

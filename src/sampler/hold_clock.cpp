@@ -5,11 +5,6 @@
 
 namespace sampler {
 
-void HoldClock::add(std::chrono::nanoseconds held) noexcept {
-  count(held);
-  wall_ += held;
-}
-
 void HoldClock::add(Time start, Time end) noexcept {
   count(end - start);
   wall_ += end - std::max(start, last_end_);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "sampler/process/scheduling.h"
+#include "sampler/sampler/late_stops.h"
 
 namespace sampler {
 namespace {
@@ -71,7 +72,7 @@ void Sampler::run(const Callbacks& callbacks) {
 }
 
 void Sampler::drain() {
-  const auto deadline = Clock::now() + InterpreterSampler::longest_wait;
+  const auto deadline = Clock::now() + LateStops::longest_wait;
   const auto is_waiting = [](const auto& target) { return target->is_waiting(); };
   while (tracer_.has_pending() || std::any_of(targets_.begin(), targets_.end(), is_waiting)) {
     const auto now = Clock::now();
@@ -79,7 +80,7 @@ void Sampler::drain() {
     wait_until(now + 1ms);
     for (const auto& target : targets_) target->settle_late(now);
   }
-  for (const auto& target : targets_) target->settle_late(deadline + InterpreterSampler::longest_wait);
+  for (const auto& target : targets_) target->settle_late(deadline + LateStops::longest_wait);
 }
 
 bool Sampler::serve() {

@@ -186,7 +186,7 @@ void Target::begin(Clock::time_point now) {
   const auto status = read_file(process_.proc_path("status"));
   const auto numbers = status ? parse_namespace_numbers(*status) : std::nullopt;
   runtime_->main_thread = Tid{numbers ? number(numbers->inner) : number(process_.pid())};
-  interpreter_ = std::make_unique<InterpreterSampler>(process_, *memory_, *runtime_, options_, tracer_,
+  interpreter_ = std::make_unique<InterpreterSampler>(process_.pid(), *memory_, *runtime_, options_, tracer_,
                                                       preemptor_, recording_);
   was_python_ = true;
   if (pacer_) return;  // a run that goes on after an exec keeps its schedule

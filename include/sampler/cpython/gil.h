@@ -99,5 +99,9 @@ class GilGuard {
 
 /// Whether a thread state holds one of the GILs.
 [[nodiscard]] bool is_holder(const std::vector<GilState>& gils, RemoteAddress thread_state);
+/// Whether a thread state held one of the GILs last: it may hold it still.
+[[nodiscard]] bool is_last_holder(const std::vector<GilState>& gils, RemoteAddress thread_state);
+/// Whether all of the GILs count their switches.
+[[nodiscard]] bool count_switches(const std::vector<GilState>& gils);
 
 }  // namespace sampler

@@ -13,9 +13,7 @@ class HoldClock {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  /// One thread was held.
-  void add(std::chrono::nanoseconds held) noexcept;
-  /// One of several threads that were held together; those that came before ended no later.
+  /// A thread was held, maybe together with others; those that came before ended no later.
   void add(Time start, Time end) noexcept;
   [[nodiscard]] HoldTimes times() const noexcept;
   /// How long anybody was held.

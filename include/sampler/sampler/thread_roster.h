@@ -1,0 +1,64 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "sampler/base/ids.h"
+#include "sampler/cpython/python_runtime.h"
+#include "sampler/cpython/thread_lister.h"
+#include "sampler/memory/remote_memory.h"
+#include "sampler/process/thread_numbers.h"
+
+namespace sampler {
+
+/// A subinterpreter's state that nothing tells the thread of: it may run on any. A main interpreter's has not
+/// begun to run.
+[[nodiscard]] inline bool is_unplaced(const PythonThread& thread) noexcept {
+  return thread.tid == Tid{} && thread.interpreter != 0;
+}
+
+/// The thread with this state; null where there is none.
+[[nodiscard]] const PythonThread* find_thread(const std::vector<PythonThread>& threads, RemoteAddress state);
+
+/// The interpreters and thread states of one process, as they were listed last, with our numbers for the
+/// threads.
+class ThreadRoster {
+ public:
+  ThreadRoster(Pid pid, const PythonRuntime& runtime);
+
+  /// Another tick: the process's threads may be looked for once more.
+  void begin_tick() noexcept { numbers_.begin_tick(); }
+  /// Lists them anew. False where the list is damaged or may be cut short: it stays as it was.
+  [[nodiscard]] bool update(RemoteMemory& memory);
+  /// Whether the last update found other interpreters than there were before it.
+  [[nodiscard]] bool has_other_interpreters() const noexcept { return has_other_interpreters_; }
+
+  [[nodiscard]] const std::vector<Interpreter>& interpreters() const noexcept { return interpreters_; }
+  [[nodiscard]] const std::vector<PythonThread>& threads() const noexcept { return threads_; }
+  /// There are no subinterpreters.
+  [[nodiscard]] bool is_single() const noexcept { return interpreters_.size() < 2; }
+  /// Thread states of subinterpreters may run on any thread.
+  [[nodiscard]] bool has_moving_states() const noexcept;
+  /// Whether the newest interpreter is still the one that was listed so.
+  [[nodiscard]] bool is_newest_interpreter(RemoteMemory& memory) const;
+
+  /// Whether a thread is still among these.
+  [[nodiscard]] bool is_among(const std::vector<PythonThread>& threads, const PythonThread& thread) const;
+  /// The thread states that were made since the last update.
+  [[nodiscard]] std::vector<PythonThread> list_new(RemoteMemory& memory);
+  /// The thread state names another thread by now.
+  [[nodiscard]] bool names_another(RemoteMemory& memory, const PythonThread& thread);
+  /// The thread's struct pthread, as its state in the main interpreter has it.
+  [[nodiscard]] std::optional<RemoteAddress> pthread_of(RemoteMemory& memory,
+                                                        const PythonThread& thread) const;
+
+ private:
+  const PythonRuntime& runtime_;
+  ThreadNumbers numbers_;
+  std::vector<Interpreter> interpreters_;
+  std::vector<PythonThread> threads_;
+  std::vector<RemoteAddress> oldest_;  ///< of each interpreter
+  bool has_other_interpreters_ = false;
+};
+
+}  // namespace sampler

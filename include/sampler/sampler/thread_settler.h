@@ -1,0 +1,73 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "sampler/cpython/frame_walker.h"
+#include "sampler/cpython/thread_lister.h"
+#include "sampler/model/run.h"
+#include "sampler/model/sample.h"
+#include "sampler/process/preemption.h"
+#include "sampler/process/thread_watch.h"
+#include "sampler/process/tracer.h"
+#include "sampler/sampler/recording.h"
+#include "sampler/sampler/sampled_process.h"
+#include "sampler/sampler/sampling_options.h"
+#include "sampler/sampler/thread_reader.h"
+
+namespace sampler {
+
+/// The thread has ended: there is nothing to sample.
+struct ThreadGone {};
+
+/// What came of a thread: its stack, proven; a stop that is still to come; its end; or why nothing is proven.
+using Settled = std::variant<RawStack, StopPending, ThreadGone, TickFailure>;
+
+/// Reads threads that the GIL's words do not prove, and proves what was read: a thread that is blocked by its
+/// turns on a CPU, one that runs by holding it still (docs/adr/0001-settling-a-thread.md).
+class ThreadSettler {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  ThreadSettler(SampledProcess& process, ThreadReader& reader, Hold hold, Tracer& tracer,
+                Preemptor& preemptor, Recording& recording);
+
+  /// One try. Of a thread that runs nothing is proven where it may not be stopped.
+  [[nodiscard]] Settled settle(const PythonThread& thread, bool may_stop);
+
+  /// A thread that is settled with others, and what it had had of its CPU where it was blocked.
+  struct Subject {
+    PythonThread thread;
+    ThreadActivity activity;
+    std::optional<Turns> turns;
+    Settled settled;
+  };
+  /// Readies a running thread for settle_running(). What came of it where that is not possible.
+  [[nodiscard]] std::optional<Settled> ready(const PythonThread& thread, const ThreadPlace& place);
+  /// Holds all of them still, reads them, and lets them go.
+  void settle_running(std::span<Subject> subjects);
+
+  /// The stacks of thread states whose thread's stop has come late; empty where it has given up the state.
+  [[nodiscard]] std::vector<std::optional<RawStack>> read_stopped(std::span<const PythonThread> states,
+                                                                  HeldThread held);
+  /// What a stop that is long overdue would show; nothing where that is not sure.
+  [[nodiscard]] std::optional<RawStack> read_overdue(const PythonThread& thread);
+
+ private:
+  [[nodiscard]] Settled settle_by_stop(const PythonThread& thread, const ThreadPlace& place);
+  [[nodiscard]] Settled settle_by_preemption(const PythonThread& thread);
+  /// Lets a thread go that was held since `start`, and counts what that did to it.
+  void let_go(StopAttempt& attempt, Clock::time_point start);
+
+  SampledProcess& process_;
+  ThreadReader& reader_;
+  Hold hold_;
+  Tracer& tracer_;
+  Preemptor& preemptor_;
+  Recording& recording_;
+};
+
+}  // namespace sampler

@@ -1,0 +1,166 @@
+#include "sampler/sampler/thread_settler.h"
+
+#include <sched.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace sampler {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How long to wait for a stop: a thread that shares our CPU cannot stop while we run.
+std::chrono::microseconds spin_for(const ThreadPlace& place) {
+  return place.cpu == ::sched_getcpu() ? 0us : Tracer::spin_limit;
+}
+
+/// What an attempt that holds nothing comes to.
+Settled unheld(const StopAttempt& attempt) {
+  const auto* refused = std::get_if<StopRefused>(&attempt);
+  if (refused == nullptr) return StopPending{};
+  if (refused->code == ESRCH) return ThreadGone{};
+  return TickFailure::already_traced;
+}
+
+Settled proven_or_not(std::optional<RawStack> stack) {
+  return stack ? Settled{std::move(*stack)} : TickFailure::not_proven;
+}
+
+}  // namespace
+
+ThreadSettler::ThreadSettler(SampledProcess& process, ThreadReader& reader, Hold hold, Tracer& tracer,
+                             Preemptor& preemptor, Recording& recording)
+    : process_{process},
+      reader_{reader},
+      hold_{hold},
+      tracer_{tracer},
+      preemptor_{preemptor},
+      recording_{recording} {}
+
+Settled ThreadSettler::settle(const PythonThread& thread, bool may_stop) {
+  if (thread.tid == Tid{}) return TickFailure::not_proven;
+  auto& watches = process_.watches;
+  // The order matters: a thread that is blocked after the first count of its turns on a CPU, and has the same
+  // count at the end, did not run in between.
+  const auto turns = watches.of(thread.tid).turns();
+  const auto place = watches.place_of(thread.tid);
+  if (!place) return ThreadGone{};
+  if (place->state == 'R') {
+    if (!may_stop) return TickFailure::not_proven;
+    return hold_ == Hold::preempt ? settle_by_preemption(thread) : settle_by_stop(thread, *place);
+  }
+  // On its way to sleep it says so already, and may find that it need not.
+  if (watches.of(thread.tid).is_on_cpu()) return TickFailure::not_proven;
+  auto stack = reader_.read(thread);
+  const bool stood_still = watches.has_stood_still(thread.tid, turns);
+  if (stack && may_stop && !reader_.is_run_by(thread, *stack)) return TickFailure::not_proven;
+  return stood_still ? proven_or_not(std::move(stack)) : TickFailure::not_proven;
+}
+
+Settled ThreadSettler::settle_by_stop(const PythonThread& thread, const ThreadPlace& place) {
+  if (tracer_.is_pending(thread.tid)) return StopPending{};
+  reader_.foresee(thread);
+  const auto spin = spin_for(place);
+  const auto start = Clock::now();
+  auto attempt = tracer_.hold(thread.tid, spin);
+  if (!std::holds_alternative<HeldThread>(attempt)) return unheld(attempt);
+  auto stack = reader_.read(thread);
+  let_go(attempt, start);
+  return proven_or_not(std::move(stack));
+}
+
+Settled ThreadSettler::settle_by_preemption(const PythonThread& thread) {
+  reader_.foresee(thread);
+  const auto& its = process_.watches.of(thread.tid);
+  const auto place = its.place();
+  if (!place) return ThreadGone{};
+  std::optional<RawStack> stack;
+  const auto visit = preemptor_.visit(its, *place, [&] { stack = reader_.read(thread); });
+  switch (visit.arrival) {
+    case Arrival::there:
+      break;
+    case Arrival::ended:
+      return ThreadGone{};
+    case Arrival::moved:
+      recording_.count_proof(false);
+      return TickFailure::not_proven;
+    case Arrival::not_ours:
+      return TickFailure::foreign_cpu;
+    case Arrival::realtime:
+      return TickFailure::realtime;
+    case Arrival::uncounted:
+      return TickFailure::uncounted;
+  }
+  recording_.held.add(visit.since, visit.until);
+  recording_.count_proof(visit.stood_still);
+  return visit.stood_still ? proven_or_not(std::move(stack)) : TickFailure::not_proven;
+}
+
+std::optional<Settled> ThreadSettler::ready(const PythonThread& thread, const ThreadPlace& place) {
+  if (tracer_.is_pending(thread.tid)) return StopPending{};
+  reader_.foresee(thread);
+  if (spin_for(place) != 0us) return std::nullopt;
+  // It shares our CPU, and cannot stop while we wait for the others.
+  const auto start = Clock::now();
+  auto attempt = tracer_.hold(thread.tid, 0us);
+  if (!std::holds_alternative<HeldThread>(attempt)) return unheld(attempt);
+  let_go(attempt, start);
+  return std::nullopt;
+}
+
+void ThreadSettler::settle_running(std::span<Subject> subjects) {
+  if (subjects.empty()) return;
+  std::vector<Tid> tids;
+  tids.reserve(subjects.size());
+  for (const auto& subject : subjects) tids.push_back(subject.thread.tid);
+  const auto start = Clock::now();
+  auto attempts = tracer_.hold_all(tids);
+  for (std::size_t i = 0; i < subjects.size(); ++i) {
+    if (std::holds_alternative<HeldThread>(attempts[i])) {
+      if (auto stack = reader_.read(subjects[i].thread)) subjects[i].settled = std::move(*stack);
+    } else {
+      subjects[i].settled = unheld(attempts[i]);
+    }
+  }
+  for (auto& attempt : attempts) {
+    if (std::holds_alternative<HeldThread>(attempt)) let_go(attempt, start);
+  }
+}
+
+void ThreadSettler::let_go(StopAttempt& attempt, Clock::time_point start) {
+  {
+    const auto held = std::move(std::get<HeldThread>(attempt));
+    if (held.cut_short_a_call()) recording_.count_interrupted_call();
+  }  // the thread runs again here
+  recording_.held.add(start, Clock::now());
+}
+
+std::vector<std::optional<RawStack>> ThreadSettler::read_stopped(std::span<const PythonThread> states,
+                                                                 HeldThread held) {
+  std::vector<std::optional<RawStack>> stacks;
+  const auto start = Clock::now();
+  for (const auto& state : states) {
+    auto& stack = stacks.emplace_back(reader_.read(state));
+    // A thread that has given up its state runs no Python there any more.
+    if (!stack && reader_.names_another(state)) stack = RawStack{};
+  }
+  StopAttempt attempt = std::move(held);
+  let_go(attempt, start);
+  recording_.count_late_stop();
+  return stacks;
+}
+
+std::optional<RawStack> ThreadSettler::read_overdue(const PythonThread& thread) {
+  // An interrupted thread that ran its program would have stopped within microseconds. One that has not
+  // stopped for this long is in the kernel or waits for a CPU, and stops before its program goes on: its
+  // stack stands still.
+  tracer_.forget_lost();
+  auto& watches = process_.watches;
+  const auto turns = watches.of(thread.tid).turns();
+  auto stack = reader_.read(thread);
+  const bool stood_still = turns && watches.of(thread.tid).turns() == turns && tracer_.is_pending(thread.tid);
+  return stood_still ? std::move(stack) : std::nullopt;
+}
+
+}  // namespace sampler
