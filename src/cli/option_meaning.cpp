@@ -36,13 +36,18 @@ bool is_digits(std::string_view word) {
   return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-/// Where a word is too many, an option may have been given none, and taken the next option for it.
+bool is_spelled_as_option(std::string_view word) {
+  if (word.starts_with("--")) return option_named(word.substr(2, word.find('=') - 2)) != nullptr;
+  return word.size() == 2 && word.front() == '-' && option_with_letter(word.back()) != nullptr;
+}
+
+/// Where a word is too many, an option may have been given no value, and taken the next option for it.
 void check_swallowed_options(const GivenOptions& given) {
   for (const auto& [name, value] : given) {
-    const bool is_an_option = value.size() > 1 && value.front() == '-' && !is_digits(value.substr(1));
-    if (!is_an_option) continue;
-    fail(fmt::format("'{}' was taken for the value of --{}", value, name),
-         fmt::format("give --{} its value before {}", name, value));
+    if (!is_spelled_as_option(value)) continue;
+    const auto spelling = option_named(name)->spelling();
+    fail(fmt::format("'{}' was taken for the value of {}", value, spelling),
+         fmt::format("give {} its value before {}", spelling, value));
   }
 }
 

@@ -18,6 +18,9 @@ constexpr auto longest_wait = 100us;
 /// Longer than most stacks take to be read; who reads may have lost his own CPU meanwhile.
 constexpr auto longest_stay = 250us;
 
+/// A stack that took longer will be one for some time: reading it twice costs the thread twice the time.
+constexpr auto long_stacks = 1s;
+
 bool has_ended(const std::optional<ThreadPlace>& place) noexcept {
   return !place || place->state == 'Z' || place->state == 'X';
 }
@@ -53,12 +56,12 @@ class Meeting {
   /// By the visitor, on the CPU: stays there for as long as the other reads, or for longest_stay. False where
   /// it is not awaited any more.
   bool stay() noexcept {
-    cpu_ = ::sched_getcpu();
+    first_cpu_ = ::sched_getcpu();
     auto stage = Stage::open;
     if (!stage_.compare_exchange_strong(stage, Stage::visitor_is_there)) return false;
     const auto end = Clock::now() + longest_stay;
     while (stage_ != Stage::over && Clock::now() < end) __builtin_ia32_pause();
-    has_stayed_ = stage_ == Stage::over;
+    if (stage_ == Stage::over) last_cpu_ = ::sched_getcpu();
     return true;
   }
   /// By the other: whether the visitor has come, within longest_wait. It stays until end() then.
@@ -70,16 +73,16 @@ class Meeting {
     return stage == Stage::visitor_is_there;
   }
   void end() noexcept { stage_ = Stage::over; }
-  /// The CPU of the visitor that has come.
-  [[nodiscard]] int cpu() const noexcept { return cpu_; }
-  /// Of the visitor that has left again: whether it was there until end().
-  [[nodiscard]] bool has_stayed() const noexcept { return has_stayed_; }
+  /// The CPU on which the visitor has come.
+  [[nodiscard]] int first_cpu() const noexcept { return first_cpu_; }
+  /// The CPU on which the visitor, which has left again, saw the end; nothing where it had left before.
+  [[nodiscard]] std::optional<int> last_cpu() const noexcept { return last_cpu_; }
 
  private:
   enum class Stage { open, visitor_is_there, over };
   std::atomic<Stage> stage_;
-  int cpu_ = -1;
-  bool has_stayed_ = false;
+  int first_cpu_ = -1;
+  std::optional<int> last_cpu_;
 };
 
 }  // namespace
@@ -107,7 +110,7 @@ std::optional<Visit> Preemptor::call(Visitor& visitor, int cpu, bool may_read_he
     if (meeting.await()) {
       before = visitor.watch.turns();
       from_here = read_on(
-          cpu, [&] { return meeting.cpu(); }, watch, reading);
+          cpu, [&] { return meeting.first_cpu(); }, watch, reading);
     }
   } catch (...) {
     error = std::current_exception();
@@ -116,10 +119,11 @@ std::optional<Visit> Preemptor::call(Visitor& visitor, int cpu, bool may_read_he
   if (!visitor.thread.finish()) return Visit{Arrival::realtime};
   if (error) std::rethrow_exception(error);
   if (!from_here) return from_there;
-  if (!meeting.has_stayed()) return std::nullopt;
-  // It ran when it saw the end, and was given its CPU no further time.
+  if (!before || !meeting.last_cpu()) return std::nullopt;
+  // It ran when it saw the end, and was given a CPU no further time since before the reading: so it had this
+  // one all the time.
   const auto after = visitor.watch.turns();
-  const bool was_there = before && after && before->times == after->times;
+  const bool was_there = after && before->times == after->times && meeting.last_cpu() == cpu;
   from_here->stood_still = from_here->stood_still && was_there;
   return from_here;
 }
@@ -130,7 +134,7 @@ Visit Preemptor::visit(const ThreadWatch& watch, const ThreadPlace& place,
   // A realtime thread would keep us waiting on its CPU for as long as it likes.
   if (place.is_realtime) return {Arrival::realtime};
   if (!may_use(place.cpu)) return {Arrival::not_ours};
-  // Ours never run at the same time: a heap for each would only take memory.
+  // Only one of ours has something to allocate at a time: a heap for each would only take memory.
   if (visitors_.empty()) ::mallopt(M_ARENA_MAX, 1);
   auto ours = visitors_.find(place.cpu);
   try {
@@ -139,9 +143,11 @@ Visit Preemptor::visit(const ThreadWatch& watch, const ThreadPlace& place,
     return {Arrival::not_ours};  // there can be no more threads
   }
   const auto start = Clock::now();
-  const bool is_elsewhere = ::sched_getcpu() != place.cpu;
-  if (const auto visit = call(ours->second, place.cpu, is_elsewhere, watch, reading)) return *visit;
-  auto visit = call(ours->second, place.cpu, false, watch, reading).value();
+  auto& visitor = ours->second;
+  const bool may_read_here = ::sched_getcpu() != place.cpu && start >= visitor.reads_until;
+  if (const auto visit = call(visitor, place.cpu, may_read_here, watch, reading)) return *visit;
+  visitor.reads_until = start + long_stacks;
+  auto visit = call(visitor, place.cpu, false, watch, reading).value();
   visit.since = start;
   return visit;
 }

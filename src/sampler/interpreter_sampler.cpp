@@ -310,9 +310,16 @@ void InterpreterSampler::settle_all(Ledger::TickId tick, const std::vector<Pytho
 }
 
 void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<PythonThread>& threads) {
+  struct Subject {
+    PythonThread thread;
+    ThreadActivity activity;
+    Settled settled;
+    std::optional<Turns> turns{};  // before it was read, where it was blocked
+  };
   auto& watches = process_.watches;
-  std::vector<ThreadSettler::Subject> running;
-  std::vector<ThreadSettler::Subject> blocked;
+  std::vector<Subject> blocked;
+  std::vector<PythonThread> running;
+  std::vector<ThreadActivity> activities;  // of running
   for (const auto& thread : threads) {
     auto activity = everyone_.activity_of(thread, {});
     const auto& states = process_.roster.threads();
@@ -337,24 +344,28 @@ void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<
       if (auto settled = settler_.ready(thread, *place)) {
         keep(tick, thread, activity, std::move(*settled));
       } else {
-        running.push_back({thread, activity, {}, TickFailure::not_proven});
+        running.push_back(thread);
+        activities.push_back(activity);
       }
       continue;
     }
     const bool is_off_cpu = !watches.of(thread.tid).is_on_cpu();
-    blocked.push_back({thread, activity, is_off_cpu ? turns : std::nullopt, TickFailure::not_proven});
+    blocked.push_back({thread, activity, TickFailure::not_proven, is_off_cpu ? turns : std::nullopt});
     if (auto stack = reader_.read(thread)) blocked.back().settled = std::move(*stack);
   }
-  settler_.settle_running(running);
-  for (auto& [thread, activity, turns, settled] : blocked) {
-    if (!watches.has_stood_still(thread.tid, turns)) settled = TickFailure::not_proven;
+  auto held = settler_.settle_together(running);
+  for (auto& subject : blocked) {
+    if (!watches.has_stood_still(subject.thread.tid, subject.turns))
+      subject.settled = TickFailure::not_proven;
   }
-  std::move(blocked.begin(), blocked.end(), std::back_inserter(running));
-  for (auto& [thread, activity, turns, settled] : running) {
-    const bool is_open = std::holds_alternative<TickFailure>(settled) &&
-                         std::get<TickFailure>(settled) == TickFailure::not_proven;
+  const auto keep_or_settle = [&](const PythonThread& thread, const ThreadActivity& activity,
+                                  Settled& settled) {
+    const auto* const failure = std::get_if<TickFailure>(&settled);
+    const bool is_open = failure != nullptr && *failure == TickFailure::not_proven;
     keep(tick, thread, activity, is_open ? settle(thread, true) : std::move(settled));
-  }
+  };
+  for (std::size_t i = 0; i < running.size(); ++i) keep_or_settle(running[i], activities[i], held[i]);
+  for (auto& [thread, activity, settled, turns] : blocked) keep_or_settle(thread, activity, settled);
 }
 
 Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
@@ -367,7 +378,7 @@ Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
       const auto again = everyone_.read();
       if (!again) continue;
       // Its state may be gone with the thread, and its memory another's.
-      if (!process_.roster.is_among(again->threads, thread)) return ThreadGone{};
+      if (!process_.roster.has(thread)) return ThreadGone{};
       holds_gil = std::any_of(again->threads.begin(), again->threads.end(), [&](const PythonThread& other) {
         return other.tid == thread.tid && is_holder(again->after, other.state);
       });

@@ -15,7 +15,7 @@ StandingThreads::StandingThreads(SampledProcess& process, const GilGuard& gils,
       stacks_{stacks},
       copy_{process.memory} {}
 
-void StandingThreads::note(Reading& reading, Overlay& everyone, std::span<const KeptSample> stacks,
+void StandingThreads::note(const Reading& reading, Overlay& everyone, std::span<const KeptSample> stacks,
                            Clock::time_point now) {
   const auto& [before, after, threads, lasting, parts] = reading;
   const bool may_stand = may_stand_ && process_.roster.is_single() && before.size() == 1 && before == after &&

@@ -4,9 +4,12 @@
 #include <utility>
 
 namespace sampler {
+namespace {
 
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
+
+}  // namespace
 
 std::optional<RawStack> ThreadReader::read(const PythonThread& thread) {
   auto& roster = process_.roster;

@@ -36,8 +36,8 @@ bool ThreadRoster::is_newest_interpreter(RemoteMemory& memory) const {
   return head && !interpreters_.empty() && *head == interpreters_.front().state;
 }
 
-bool ThreadRoster::is_among(const std::vector<PythonThread>& threads, const PythonThread& thread) const {
-  return std::any_of(threads.begin(), threads.end(), [&](const PythonThread& other) {
+bool ThreadRoster::has(const PythonThread& thread) const {
+  return std::any_of(threads_.begin(), threads_.end(), [&](const PythonThread& other) {
     return is_single() ? other == thread : other.tid == thread.tid;
   });
 }

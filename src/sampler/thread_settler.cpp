@@ -109,23 +109,22 @@ std::optional<Settled> ThreadSettler::ready(const PythonThread& thread, const Th
   return std::nullopt;
 }
 
-void ThreadSettler::settle_running(std::span<Subject> subjects) {
-  if (subjects.empty()) return;
+std::vector<Settled> ThreadSettler::settle_together(std::span<const PythonThread> threads) {
+  std::vector<Settled> settled(threads.size(), TickFailure::not_proven);
+  if (threads.empty()) return settled;
   std::vector<Tid> tids;
-  tids.reserve(subjects.size());
-  for (const auto& subject : subjects) tids.push_back(subject.thread.tid);
+  tids.reserve(threads.size());
+  for (const auto& thread : threads) tids.push_back(thread.tid);
   const auto start = Clock::now();
   auto attempts = tracer_.hold_all(tids);
-  for (std::size_t i = 0; i < subjects.size(); ++i) {
-    if (std::holds_alternative<HeldThread>(attempts[i])) {
-      if (auto stack = reader_.read(subjects[i].thread)) subjects[i].settled = std::move(*stack);
-    } else {
-      subjects[i].settled = unheld(attempts[i]);
-    }
+  for (std::size_t i = 0; i < threads.size(); ++i) {
+    settled[i] = std::holds_alternative<HeldThread>(attempts[i]) ? proven_or_not(reader_.read(threads[i]))
+                                                                 : unheld(attempts[i]);
   }
   for (auto& attempt : attempts) {
     if (std::holds_alternative<HeldThread>(attempt)) let_go(attempt, start);
   }
+  return settled;
 }
 
 void ThreadSettler::let_go(StopAttempt& attempt, Clock::time_point start) {

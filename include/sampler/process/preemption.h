@@ -41,19 +41,19 @@ class Preemptor {
   /// do not get there. The reading is done by who calls, on another CPU, while the visitor does nothing: the
   /// caches there are warm, and the thread loses 7 to 20 us less. Where both have the same CPU, or the
   /// visitor is late, the visitor reads; so it does, again, after a reading that took too long for it to
-  /// stay. Throws what `reading` throws.
+  /// stay, and for a second after that. Throws what `reading` throws.
   ///
-  /// The proof. The visitor belongs to the CPU c and runs: all the time, for its own number of turns is the
-  /// same when it has come and after it has left, or at least where it reads itself. While it does, a thread
-  /// that belongs to c does not. So at two moments, before the reading and after it, at which the kernel says
-  /// that the thread belongs to c, it was not running. Had it run in between, here while the visitor was
-  /// preempted or elsewhere after it was moved, it would have been given a CPU and have lost it again, both
-  /// between these moments. The kernel adds to a thread's CPU time whenever it loses its CPU, and counts the
-  /// times that it is given one (but for a thread that was preempted on its way to sleep, since Linux 5.14:
-  /// that is why the CPU time is looked at too). Both numbers are read outside of the two moments, before the
-  /// first and after the second. They are equal: it did not run. That holds for a thread that runs, that
-  /// waits for its turn on c, and that is blocked. A thread that was moved, by the kernel that found an idle
-  /// CPU for it, only fails the proof.
+  /// The proof. The visitor belongs to the CPU c and runs. Where it does not read itself it runs all the
+  /// time: it was on c when it saw the end of the reading, and its own number of turns is what it was before.
+  /// While it does, a thread that belongs to c does not. So at two moments, before the reading and after it,
+  /// at which the kernel says that the thread belongs to c, it was not running. Had it run in between, here
+  /// while the visitor was preempted or elsewhere after it was moved, it would have been given a CPU and have
+  /// lost it again, both between these moments. The kernel adds to a thread's CPU time whenever it loses its
+  /// CPU, and counts the times that it is given one (but for a thread that was preempted on its way to sleep,
+  /// since Linux 5.14: that is why the CPU time is looked at too). Both numbers are read outside of the two
+  /// moments, before the first and after the second. They are equal: it did not run. That holds for a thread
+  /// that runs, that waits for its turn on c, and that is blocked. A thread that was moved, by the kernel
+  /// that found an idle CPU for it, only fails the proof.
   [[nodiscard]] Visit visit(const ThreadWatch& watch, const ThreadPlace& place,
                             const std::function<void()>& reading);
 
@@ -62,6 +62,7 @@ class Preemptor {
     explicit Visitor(int cpu) : thread{cpu}, watch{Pid{::getpid()}, thread.tid()} {}
     CpuThread thread;
     ThreadWatch watch;
+    std::chrono::steady_clock::time_point reads_until{};  ///< by itself
   };
 
   /// Whether the affinity mask of whoever made us had this CPU.

@@ -18,6 +18,7 @@ class ThreadWatches {
  public:
   explicit ThreadWatches(Pid pid) : pid_{pid} {}
 
+  /// Until the thread is forgotten.
   [[nodiscard]] ThreadWatch& of(Tid tid);
   /// Where a thread is and what it does; nothing once it has ended.
   [[nodiscard]] std::optional<ThreadPlace> place_of(Tid tid);
@@ -30,6 +31,7 @@ class ThreadWatches {
 
   /// Of how many threads there are files.
   [[nodiscard]] std::size_t size() const noexcept { return watches_.size(); }
+  /// Closes a thread's files.
   void forget(Tid tid) { watches_.erase(number(tid)); }
   /// Forgets all but these.
   void keep_only(const std::unordered_set<pid_t>& tids);

@@ -65,6 +65,7 @@ class EveryoneReader {
 
   /// What was copied; more of it may be read, but then has_missed() tells nothing.
   [[nodiscard]] Overlay& copy() noexcept { return copy_; }
+  /// Whose words guard what is copied.
   [[nodiscard]] const GilGuard& gils() const noexcept { return gils_; }
 
   /// As far as the options ask for it.

@@ -30,7 +30,9 @@ class LateStops {
     std::vector<Waiting> ticks;  ///< the oldest first
   };
 
+  /// A tick waits for the stop of a thread, maybe with others.
   void add(const PythonThread& thread, const ThreadActivity& activity, Waiting waiting);
+  /// Whether a tick waits for this thread's.
   [[nodiscard]] bool are_waited_for(Tid tid) const noexcept;
   /// Whether a tick still waits for any.
   [[nodiscard]] bool is_open(Ledger::TickId tick) const;

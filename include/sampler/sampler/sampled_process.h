@@ -20,6 +20,7 @@ struct SampledProcess {
 
   /// As walk_frames(); unreadable where the budget is spent.
   [[nodiscard]] RawStack walk(Overlay& overlay, RemoteAddress state);
+  /// Of its Python.
   [[nodiscard]] const Layout& layout() const noexcept { return *runtime.layout; }
 
   Pid pid;

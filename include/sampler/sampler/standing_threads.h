@@ -30,7 +30,8 @@ class StandingThreads {
                   UnconfirmedSamples& samples, StackTable& stacks);
 
   /// Takes note of who stands after a reading of everyone that had these stacks, if somebody does.
-  void note(Reading& reading, Overlay& everyone, std::span<const KeptSample> stacks, Clock::time_point now);
+  void note(const Reading& reading, Overlay& everyone, std::span<const KeptSample> stacks,
+            Clock::time_point now);
   /// Copies what is predicted of the holder. False where it may be another, or others may have run, or nobody
   /// stands.
   [[nodiscard]] bool fetch_holder(Clock::time_point now);

@@ -30,10 +30,12 @@ class ThreadRoster {
   void begin_tick() noexcept { numbers_.begin_tick(); }
   /// Lists them anew. False where the list is damaged or may be cut short: it stays as it was.
   [[nodiscard]] bool update(RemoteMemory& memory);
-  /// Whether the last update found other interpreters than there were before it.
+  /// Whether the last update that was true found other interpreters than there were before it.
   [[nodiscard]] bool has_other_interpreters() const noexcept { return has_other_interpreters_; }
 
+  /// As listed last, the newest first.
   [[nodiscard]] const std::vector<Interpreter>& interpreters() const noexcept { return interpreters_; }
+  /// One for each thread state.
   [[nodiscard]] const std::vector<PythonThread>& threads() const noexcept { return threads_; }
   /// There are no subinterpreters.
   [[nodiscard]] bool is_single() const noexcept { return interpreters_.size() < 2; }
@@ -42,8 +44,8 @@ class ThreadRoster {
   /// Whether the newest interpreter is still the one that was listed so.
   [[nodiscard]] bool is_newest_interpreter(RemoteMemory& memory) const;
 
-  /// Whether a thread is still among these.
-  [[nodiscard]] bool is_among(const std::vector<PythonThread>& threads, const PythonThread& thread) const;
+  /// Whether a thread is still listed.
+  [[nodiscard]] bool has(const PythonThread& thread) const;
   /// The thread states that were made since the last update.
   [[nodiscard]] std::vector<PythonThread> list_new(RemoteMemory& memory);
   /// The thread state names another thread by now.

@@ -9,7 +9,6 @@
 #include "sampler/cpython/frame_walker.h"
 #include "sampler/cpython/thread_lister.h"
 #include "sampler/model/run.h"
-#include "sampler/model/sample.h"
 #include "sampler/process/preemption.h"
 #include "sampler/process/thread_watch.h"
 #include "sampler/process/tracer.h"
@@ -38,17 +37,10 @@ class ThreadSettler {
   /// One try. Of a thread that runs nothing is proven where it may not be stopped.
   [[nodiscard]] Settled settle(const PythonThread& thread, bool may_stop);
 
-  /// A thread that is settled with others, and what it had had of its CPU where it was blocked.
-  struct Subject {
-    PythonThread thread;
-    ThreadActivity activity;
-    std::optional<Turns> turns;
-    Settled settled;
-  };
-  /// Readies a running thread for settle_running(). What came of it where that is not possible.
+  /// Readies a running thread for settle_together(). What came of it where that is not possible.
   [[nodiscard]] std::optional<Settled> ready(const PythonThread& thread, const ThreadPlace& place);
-  /// Holds all of them still, reads them, and lets them go.
-  void settle_running(std::span<Subject> subjects);
+  /// Holds all of these still, reads them, and lets them go: what came of each, in their order.
+  [[nodiscard]] std::vector<Settled> settle_together(std::span<const PythonThread> threads);
 
   /// The stacks of thread states whose thread's stop has come late; empty where it has given up the state.
   [[nodiscard]] std::vector<std::optional<RawStack>> read_stopped(std::span<const PythonThread> states,

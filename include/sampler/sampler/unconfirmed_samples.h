@@ -45,11 +45,14 @@ class UnconfirmedSamples {
 
   /// A tick has begun.
   void begin(Ledger::TickId tick) { ticks_.push_back(tick); }
+  /// Until the next confirm() or cancel().
   void keep(const KeptSample& sample) { samples_.push_back(sample); }
   /// Decodes the stack, and keeps it.
   void keep(const PythonThread& thread, const ThreadActivity& activity, const RawStack& stack);
+  /// A thread whose stack is not known.
   void keep_unreadable(const PythonThread& thread, const ThreadActivity& activity);
 
+  /// How many are kept.
   [[nodiscard]] std::size_t size() const noexcept { return samples_.size(); }
   /// Those kept since there were `first`.
   [[nodiscard]] std::span<const KeptSample> since(std::size_t first) const noexcept {
@@ -62,7 +65,7 @@ class UnconfirmedSamples {
   [[nodiscard]] Confirmation confirm(Clock::time_point now);
   /// The program has ended: the ticks were never asked for.
   void cancel();
-  /// Hands out a sample that is known to be of this program.
+  /// Hands out a sample that is known to be of this program, without keeping it.
   void emit(const KeptSample& sample);
 
  private:

@@ -98,11 +98,11 @@ TEST_CASE("letters share a dash and carry their value as getopt has it", "[cli]"
 }
 
 TEST_CASE("a word too many after an option without its value is told by that option", "[cli]") {
-  check_mistake({"-p", "-s", "300"}, "'-s' was taken for the value of --pid",
-                "give --pid its value before -s");
-  check_mistake({"-s", "-p", "42"}, "'-p' was taken for the value of --seconds", "--seconds its value");
-  check_mistake({"-p", "42", "-o", "--hz", "100"}, "'--hz' was taken for the value of --output",
-                "--output its");
+  check_mistake({"-p", "-s", "300"}, "'-s' was taken for the value of -p", "give -p its value before -s");
+  check_mistake({"-s", "-p", "42"}, "'-p' was taken for the value of -s", "give -s its value");
+  check_mistake({"-p", "--seconds=3", "9"}, "'--seconds=3' was taken for the value of -p", "give -p its");
+  check_mistake({"-p", "42", "-o", "--hz", "100"}, "'--hz' was taken for the value of -o", "give -o its");
+  check_mistake({"-p", "42", "-o-x.txt", "7"}, "'7' belongs to no option", "seconds are -s 7");
   check_mistake({"-p", "42", "-s", "-1", "7"}, "'7' belongs to no option", "seconds are -s 7");
 }
 
