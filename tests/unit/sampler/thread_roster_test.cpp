@@ -22,6 +22,8 @@ struct TwoListed {
     // The first list may be cut short as well as not.
     REQUIRE_FALSE(update());
     REQUIRE(update());
+    REQUIRE(roster.has_other_interpreters());
+    REQUIRE(update());
   }
   void name(RemoteAddress state, std::uint64_t number) {
     python.memory.put(state + python.layout.thread.native_thread_id.offset, number);
@@ -69,9 +71,12 @@ TEST_CASE("a new interpreter is told once", "[sampler]") {
   two.python.add_interpreter();
   CHECK_FALSE(two.roster.is_newest_interpreter(two.python.memory));
   static_cast<void>(two.update());
-  CHECK(two.update());
+  REQUIRE(two.update());
+  CHECK(two.roster.has_other_interpreters());
   CHECK(two.roster.is_newest_interpreter(two.python.memory));
   CHECK_FALSE(two.roster.is_single());
+  REQUIRE(two.update());
+  CHECK_FALSE(two.roster.has_other_interpreters());
 }
 
 TEST_CASE("a thread state that names another thread by now is told", "[sampler]") {
