@@ -179,8 +179,12 @@ std::size_t ThreadStack::count_unchanged(RemoteMemory& memory, const Layout& lay
       count = piece.link_count;
       continue;
     }
-    while (links_[count].address + size <= piece.begin + unchanged) ++count;
-    break;
+    // What has changed may lie between them.
+    while (count < piece.link_count && (links_[count].address + size <= piece.begin + unchanged ||
+                                        memory.count_unchanged({links_[count].address}, size) == size)) {
+      ++count;
+    }
+    if (count < piece.link_count) break;
   }
   return count;
 }

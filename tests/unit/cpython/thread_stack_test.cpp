@@ -46,6 +46,13 @@ class Program {
     const auto i = depth % frames_.size();
     python.put_frame(frames_[i], codes_[0], i == 0 ? root_ : frames_[i - 1], at);
   }
+  /// Something lies between two frames, and changes.
+  void change_gap(std::size_t depth) {
+    const auto place = frames_[depth % frames_.size()] + python.layout.frame.size;
+    const auto value = read_as<std::uint32_t>(python.memory, place);
+    REQUIRE(value);
+    python.memory.put(place, *value + 1);
+  }
   /// Another code object takes the address of one that is in use.
   void replace_code(std::size_t code, std::string_view name) {
     const auto text = read_as<RemoteAddress>(python.memory, codes_[code] + python.name_field().offset);
@@ -113,6 +120,7 @@ TEST_CASE("a stack that goes on from sample to sample is what a walk of all of i
           }
         }
         if (random() % 50 == 0) program.move_caller(random(), static_cast<std::int32_t>(random() % 3));
+        if (random() % 3 == 0) program.change_gap(random());
         const auto [found, expected] = program.sample();
         REQUIRE(found == expected);
       }
@@ -143,6 +151,19 @@ TEST_CASE("what has changed only is read", "[cpython]") {
   const int before = program.python.memory.reads;
   program.stack.walk(program.python.memory, program.python.runtime, program.codes, program.state());
   CHECK(program.python.memory.reads - before < 12);
+}
+
+TEST_CASE("what has changed between two frames is nothing to them", "[cpython]") {
+  Program program{{2, 7}, 16};
+  while (program.depth() < Program::most) program.call(1, 1);
+  program.let_codes_last();
+  static_cast<void>(program.sample());
+  program.change_gap(2);
+  program.change_gap(60);
+  program.codes.begin_reading();
+  const int before = program.python.memory.reads;
+  program.stack.walk(program.python.memory, program.python.runtime, program.codes, program.state());
+  CHECK(program.python.memory.reads - before < 20);
 }
 
 TEST_CASE("a stack that was forgotten is walked whole", "[cpython]") {
