@@ -25,16 +25,13 @@ bool has_ended(const std::optional<ThreadPlace>& place) noexcept {
   return !place || place->state == 'Z' || place->state == 'X';
 }
 
-/// The reading of a visit, while a thread of ours is on a CPU: `our_cpu` tells on which.
-template <typename OurCpu>
-Visit read_on(int cpu, const OurCpu& our_cpu, const ThreadWatch& watch,
-              const std::function<void()>& reading) {
+/// The reading of a visit, while a thread of ours is on the CPU: that it stays there is up to who calls.
+Visit read_on(int cpu, const ThreadWatch& watch, const std::function<void()>& reading) {
   Visit visit{.since = Clock::now()};
   const auto refuse = [&](Arrival why) {
     visit.arrival = why;
     return visit;
   };
-  if (our_cpu() != cpu) return refuse(Arrival::not_ours);
   const auto turns = watch.turns();
   const auto before = watch.place();
   if (has_ended(before)) return refuse(Arrival::ended);
@@ -42,7 +39,7 @@ Visit read_on(int cpu, const OurCpu& our_cpu, const ThreadWatch& watch,
   if (before->cpu != cpu) return refuse(Arrival::moved);
   reading();
   const auto after = watch.place();
-  visit.stood_still = !has_ended(after) && after->cpu == cpu && watch.turns() == turns && our_cpu() == cpu;
+  visit.stood_still = !has_ended(after) && after->cpu == cpu && watch.turns() == turns;
   visit.until = Clock::now();
   return visit;
 }
@@ -56,7 +53,6 @@ class Meeting {
   /// By the visitor, on the CPU: stays there for as long as the other reads, or for longest_stay. False where
   /// it is not awaited any more.
   bool stay() noexcept {
-    first_cpu_ = ::sched_getcpu();
     auto stage = Stage::open;
     if (!stage_.compare_exchange_strong(stage, Stage::visitor_is_there)) return false;
     const auto end = Clock::now() + longest_stay;
@@ -73,15 +69,12 @@ class Meeting {
     return stage == Stage::visitor_is_there;
   }
   void end() noexcept { stage_ = Stage::over; }
-  /// The CPU on which the visitor has come.
-  [[nodiscard]] int first_cpu() const noexcept { return first_cpu_; }
   /// The CPU on which the visitor, which has left again, saw the end; nothing where it had left before.
   [[nodiscard]] std::optional<int> last_cpu() const noexcept { return last_cpu_; }
 
  private:
   enum class Stage { open, visitor_is_there, over };
   std::atomic<Stage> stage_;
-  int first_cpu_ = -1;
   std::optional<int> last_cpu_;
 };
 
@@ -103,14 +96,18 @@ std::optional<Visit> Preemptor::call(Visitor& visitor, int cpu, bool may_read_he
   std::optional<Turns> before;
   std::exception_ptr error;
   const std::function<void()> job = [&] {
-    if (!meeting.stay()) from_there = read_on(cpu, ::sched_getcpu, watch, reading);
+    if (::sched_getcpu() != cpu) {
+      from_there.arrival = Arrival::not_ours;
+    } else if (!meeting.stay()) {
+      from_there = read_on(cpu, watch, reading);
+      from_there.stood_still = from_there.stood_still && ::sched_getcpu() == cpu;
+    }
   };
   visitor.thread.start(job);
   try {
     if (meeting.await()) {
       before = visitor.watch.turns();
-      from_here = read_on(
-          cpu, [&] { return meeting.first_cpu(); }, watch, reading);
+      from_here = read_on(cpu, watch, reading);
     }
   } catch (...) {
     error = std::current_exception();

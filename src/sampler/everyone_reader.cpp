@@ -118,9 +118,4 @@ bool EveryoneReader::is_idle(const std::vector<PythonThread>& threads, const std
   return std::all_of(gils.begin(), gils.end(), [](const GilState& gil) { return gil.holder.is_null(); });
 }
 
-void EveryoneReader::forget_ended(const std::vector<PythonThread>& threads) {
-  if (lasting_.size() <= 2 * threads.size() + 64) return;
-  std::erase_if(lasting_, [&](const auto& entry) { return find_thread(threads, {entry.first}) == nullptr; });
-}
-
 }  // namespace sampler

@@ -482,7 +482,7 @@ void InterpreterSampler::settle_waiting(const LateStops::Stop& stop, const std::
 void InterpreterSampler::forget_ended(const std::vector<PythonThread>& threads) {
   reader_.forget_ended(threads);
   everyone_.forget_ended(threads);
-  if (process_.watches.size() <= 2 * threads.size() + 64) return;
+  if (process_.watches.size() <= most_kept(threads)) return;
   std::unordered_set<pid_t> tids;
   for (const auto& thread : threads) tids.insert(number(thread.tid));
   process_.watches.keep_only(tids);

@@ -102,9 +102,4 @@ ThreadReader::ThreadCopy& ThreadReader::copy_of(const PythonThread& thread) {
   return copies_.try_emplace(thread.state.value, process_.memory).first->second;
 }
 
-void ThreadReader::forget_ended(const std::vector<PythonThread>& threads) {
-  if (copies_.size() <= 2 * threads.size() + 64) return;
-  std::erase_if(copies_, [&](const auto& entry) { return find_thread(threads, {entry.first}) == nullptr; });
-}
-
 }  // namespace sampler

@@ -66,7 +66,7 @@ Settled ThreadSettler::settle_by_stop(const PythonThread& thread, const ThreadPl
   auto attempt = tracer_.hold(thread.tid, spin);
   if (!std::holds_alternative<HeldThread>(attempt)) return unheld(attempt);
   auto stack = reader_.read(thread);
-  let_go(attempt, start);
+  let_go(std::move(std::get<HeldThread>(attempt)), start);
   return proven_or_not(std::move(stack));
 }
 
@@ -105,7 +105,7 @@ std::optional<Settled> ThreadSettler::ready(const PythonThread& thread, const Th
   const auto start = Clock::now();
   auto attempt = tracer_.hold(thread.tid, 0us);
   if (!std::holds_alternative<HeldThread>(attempt)) return unheld(attempt);
-  let_go(attempt, start);
+  let_go(std::move(std::get<HeldThread>(attempt)), start);
   return std::nullopt;
 }
 
@@ -122,15 +122,15 @@ std::vector<Settled> ThreadSettler::settle_together(std::span<const PythonThread
                                                                  : unheld(attempts[i]);
   }
   for (auto& attempt : attempts) {
-    if (std::holds_alternative<HeldThread>(attempt)) let_go(attempt, start);
+    if (auto* const held = std::get_if<HeldThread>(&attempt)) let_go(std::move(*held), start);
   }
   return settled;
 }
 
-void ThreadSettler::let_go(StopAttempt& attempt, Clock::time_point start) {
+void ThreadSettler::let_go(HeldThread held, Clock::time_point start) {
   {
-    const auto held = std::move(std::get<HeldThread>(attempt));
-    if (held.cut_short_a_call()) recording_.count_interrupted_call();
+    const auto still = std::move(held);
+    if (still.cut_short_a_call()) recording_.count_interrupted_call();
   }  // the thread runs again here
   recording_.held.add(start, Clock::now());
 }
@@ -144,8 +144,7 @@ std::vector<std::optional<RawStack>> ThreadSettler::read_stopped(std::span<const
     // A thread that has given up its state runs no Python there any more.
     if (!stack && reader_.names_another(state)) stack = RawStack{};
   }
-  StopAttempt attempt = std::move(held);
-  let_go(attempt, start);
+  let_go(std::move(held), start);
   recording_.count_late_stop();
   return stacks;
 }

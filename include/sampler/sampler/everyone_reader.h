@@ -78,7 +78,7 @@ class EveryoneReader {
   [[nodiscard]] bool is_idle(const std::vector<PythonThread>& threads, const std::vector<GilState>& gils);
 
   /// Once there are many stacks, forgets those of other threads than these.
-  void forget_ended(const std::vector<PythonThread>& threads);
+  void forget_ended(const std::vector<PythonThread>& threads) { sampler::forget_ended(lasting_, threads); }
 
  private:
   /// Guards the GILs of the interpreters that there are; false where they are others than before.

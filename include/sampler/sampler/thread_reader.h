@@ -42,7 +42,7 @@ class ThreadReader {
   [[nodiscard]] std::optional<CStackBounds> c_stack_of(Overlay& overlay, const PythonThread& thread);
 
   /// Once there are many copies, forgets those of other threads than these.
-  void forget_ended(const std::vector<PythonThread>& threads);
+  void forget_ended(const std::vector<PythonThread>& threads) { sampler::forget_ended(copies_, threads); }
 
  private:
   struct ThreadCopy {

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "sampler/base/ids.h"
@@ -19,6 +22,18 @@ namespace sampler {
 
 /// The thread with this state; null where there is none.
 [[nodiscard]] const PythonThread* find_thread(const std::vector<PythonThread>& threads, RemoteAddress state);
+
+/// Of more threads than this nothing is kept, while these live: those that have ended are looked for then.
+[[nodiscard]] inline std::size_t most_kept(const std::vector<PythonThread>& threads) noexcept {
+  return 2 * threads.size() + 64;
+}
+
+/// Forgets what is kept by thread state of other threads than these, once it is more than most_kept().
+template <class T>
+void forget_ended(std::unordered_map<std::uint64_t, T>& by_state, const std::vector<PythonThread>& threads) {
+  if (by_state.size() <= most_kept(threads)) return;
+  std::erase_if(by_state, [&](const auto& entry) { return find_thread(threads, {entry.first}) == nullptr; });
+}
 
 /// The interpreters and thread states of one process, as they were listed last, with our numbers for the
 /// threads.

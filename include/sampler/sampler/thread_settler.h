@@ -52,7 +52,7 @@ class ThreadSettler {
   [[nodiscard]] Settled settle_by_stop(const PythonThread& thread, const ThreadPlace& place);
   [[nodiscard]] Settled settle_by_preemption(const PythonThread& thread);
   /// Lets a thread go that was held since `start`, and counts what that did to it.
-  void let_go(StopAttempt& attempt, Clock::time_point start);
+  void let_go(HeldThread held, Clock::time_point start);
 
   SampledProcess& process_;
   ThreadReader& reader_;
