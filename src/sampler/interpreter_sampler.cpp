@@ -373,7 +373,7 @@ Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
   if (process_.budget.is_spent()) return RawStack{{}, StackEnd::unreadable, {}};
   if (watches.of(thread.tid).lacks_files() && !watches.state_of(thread.tid)) return TickFailure::out_of_files;
   Settled result = TickFailure::not_proven;
-  for (int tries = 0; tries < most_tries; ++tries) {
+  for (int tries = 0; tries < most_waits + most_tries; ++tries) {
     if (tries > 0) {
       const auto again = everyone_.read();
       if (!again) continue;
@@ -383,9 +383,7 @@ Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
         return other.tid == thread.tid && is_holder(again->after, other.state);
       });
     }
-    // A thread that runs without the GIL mostly is about to take it or to block: it is stopped only where it
-    // goes on so.
-    result = settler_.settle(thread, holds_gil || tries == most_tries - 1);
+    result = settler_.settle(thread, holds_gil || tries >= most_waits);
     // In a thread that stands still nothing is unreadable, unless its state is gone: that is worth another
     // look.
     const auto* stack = std::get_if<RawStack>(&result);

@@ -35,6 +35,9 @@ class InterpreterSampler {
   using Clock = std::chrono::steady_clock;
   /// How often a reading that changed under us is repeated.
   static constexpr int most_tries = 4;
+  /// How often a thread that runs without the GIL is looked at before it is stopped: mostly it is about to
+  /// take it or to block.
+  static constexpr int most_waits = 3;
   /// The same where nobody is held: a reading takes some microseconds, and most may be torn.
   static constexpr int most_unheld_tries = 32;
 
