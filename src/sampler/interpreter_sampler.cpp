@@ -373,8 +373,9 @@ Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
   if (process_.budget.is_spent()) return RawStack{{}, StackEnd::unreadable, {}};
   if (watches.of(thread.tid).lacks_files() && !watches.state_of(thread.tid)) return TickFailure::out_of_files;
   Settled result = TickFailure::not_proven;
-  for (int tries = 0; tries < most_waits + most_tries; ++tries) {
-    if (tries > 0) {
+  int tries = 0;  // those that may stop it
+  for (int looks = 0; tries < most_tries && looks < most_waits + most_tries; ++looks) {
+    if (looks > 0) {
       const auto again = everyone_.read();
       if (!again) continue;
       // Its state may be gone with the thread, and its memory another's.
@@ -383,7 +384,9 @@ Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
         return other.tid == thread.tid && is_holder(again->after, other.state);
       });
     }
-    result = settler_.settle(thread, holds_gil || tries >= most_waits);
+    const bool may_stop = holds_gil || looks >= most_waits;
+    if (may_stop) ++tries;
+    result = settler_.settle(thread, may_stop);
     // In a thread that stands still nothing is unreadable, unless its state is gone: that is worth another
     // look.
     const auto* stack = std::get_if<RawStack>(&result);
