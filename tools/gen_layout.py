@@ -83,9 +83,13 @@ THREAD_WITH_FRAME = {
     "thread.size": "COVER(PyThreadState, next, interp, frame, thread_id)",
     "thread.frame": "AT(PyThreadState, frame)",
 }
+DATA_STACK = {
+    "thread.data_stack_top": "AT(PyThreadState, datastack_top)",
+    "thread.data_stack_chunk": "AT(PyThreadState, datastack_chunk)",
+}
 CFRAME_OF_THREAD = {"thread.cframe": "AT(PyThreadState, cframe)"}
 THREAD_WITH_CFRAME = {
-    "thread.size": "COVER(PyThreadState, next, interp, cframe, native_thread_id)",
+    "thread.size": "COVER(PyThreadState, cframe, native_thread_id, datastack_chunk, datastack_top)",
     "thread.native_thread_id": "AT(PyThreadState, native_thread_id)",
 }
 
@@ -253,7 +257,7 @@ def through_cframe(headers, gil, *groups):
     """A CPython whose frames live on the data stack and are reached through a _PyCFrame."""
     traits = {"trait.strings": "unicode", "trait.gil": gil, "trait.state_thread": "by_cframe"}
     fields = (RUNTIME, FINALIZING_39, INTERPRETER_ID, GIL_STRUCT, INTERPRETER_THREADS_HEAD, THREAD,
-              THREAD_WITH_CFRAME, CFRAME_OF_THREAD, INTERPRETER_FRAME, STACK_TOP, CODE, CODE_LINETABLE,
+              THREAD_WITH_CFRAME, DATA_STACK, CFRAME_OF_THREAD, INTERPRETER_FRAME, STACK_TOP, CODE, CODE_LINETABLE,
               CODE_WITH_BYTECODE, FRAME_LENGTH, OBJECT, BYTES, UNICODE)
     return Version(headers, True, merged(CFRAME_TRAITS, traits), merged(*(fields + groups)))
 
@@ -264,7 +268,7 @@ def by_table(trampolines, free_threaded, *groups):
               "trait.state_thread": "named"}
     unicode = {key: TABLE_UNICODE.get(key, expression) for key, expression in UNICODE.items()}
     gil = (ATTACHMENT,) if free_threaded else (TABLE_GIL, GIL_STRUCT)
-    fields = (TABLE_RUNTIME, TABLE_INTERPRETER, TABLE_THREAD, TABLE_FRAME, TABLE_CODE, CODE_VERSION, FRAME_LENGTH,
+    fields = (TABLE_RUNTIME, TABLE_INTERPRETER, TABLE_THREAD, DATA_STACK, TABLE_FRAME, TABLE_CODE, CODE_VERSION, FRAME_LENGTH,
               TABLE_OBJECTS, unicode, trampolines)
     return Version(INTERNAL_313, True, merged(DIRECT_TRAITS, traits), merged(*(fields + gil + groups)))
 

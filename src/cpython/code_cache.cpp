@@ -10,9 +10,6 @@
 namespace sampler {
 namespace {
 
-// A function of 3,000 lines has some 20 KB; beyond this it is not a line table.
-constexpr std::size_t most_line_table_bytes = 1U << 20U;
-
 /// The instruction as line_at wants it: bytes or code units from the start of the code, negative before the
 /// first.
 std::int64_t instruction_index(InstructionPointer kind, std::uint64_t instruction, RemoteAddress bytecode) {
@@ -32,6 +29,19 @@ T field_at(std::span<const std::byte> object, Field<T> field) {
   return value;
 }
 
+/// Whether the line table in the target, of as many bytes as a copy, has the same ends.
+bool has_ends_of(RemoteMemory& memory, RemoteAddress data, std::span<const std::byte> copy) {
+  constexpr std::size_t end_size = 1024;
+  std::array<std::byte, end_size> end;
+  const auto size = std::min(end_size, copy.size());
+  const auto is_same = [&](std::size_t from) {
+    const auto bytes = std::span{end}.first(size);
+    const auto expected = copy.subspan(from, size);
+    return memory.read(data + from, bytes) && std::equal(bytes.begin(), bytes.end(), expected.begin());
+  };
+  return is_same(0) && is_same(copy.size() - size);
+}
+
 }  // namespace
 
 bool CodeObject::contains(std::uint64_t instruction) const noexcept {
@@ -46,7 +56,9 @@ FrameId CodeObject::frame_at(std::uint64_t instruction, const Layout& layout, St
   if (!is_new) return entry->second;
   if (!texts_) texts_ = {stacks.intern(decode_string(copy_.name)), stacks.intern(decode_string(copy_.file))};
   const auto index = instruction_index(layout.traits.instruction, instruction, copy_.bytecode);
-  const auto line = line_at(layout.traits.line_table, copy_.line_table, copy_.first_line, index);
+  const auto& table = copy_.line_table.bytes;
+  const auto line = table ? line_at(layout.traits.line_table, *table, copy_.first_line, index)
+                          : static_cast<std::uint32_t>(std::max(copy_.first_line, 0));
   entry->second = stacks.intern(Frame{FrameKind::python, texts_->first, texts_->second, line.value_or(0)});
   return entry->second;
 }
@@ -113,6 +125,27 @@ bool CodeCache::confirm(RemoteMemory& memory) {
   return !std::exchange(was_replaced_, false) && are_same;
 }
 
+std::optional<LineTableCopy> CodeCache::copy_line_table(RemoteMemory& memory, RemoteAddress table,
+                                                        const CodeObject* known) {
+  // What has more than this is no line table.
+  constexpr std::int64_t most_of_all = std::int64_t{1} << 30U;
+  const auto& layout = *runtime_.layout;
+  const auto size = read_as<std::int64_t>(memory, table + layout.object.var_size.offset);
+  if (!size || *size < 0 || *size > most_of_all) return std::nullopt;
+  const auto length = static_cast<std::size_t>(*size);
+  if (length > most_line_table_bytes) return LineTableCopy{};
+  const auto data = table + layout.bytes.data.offset;
+  const auto* const before = known != nullptr ? known->copy_.line_table.bytes.get() : nullptr;
+  if (length > large_line_table && before != nullptr && before->size() == length &&
+      has_ends_of(memory, data, *before)) {
+    return known->copy_.line_table;
+  }
+  std::vector<std::byte> bytes(length);
+  if (!memory.read(data, bytes)) return std::nullopt;
+  copied_ += length;
+  return LineTableCopy{std::make_shared<const std::vector<std::byte>>(std::move(bytes))};
+}
+
 CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
   auto& known = codes_[address.value];
   if (known && known->checked_in_ == reading_) return known.get();
@@ -141,9 +174,10 @@ CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
 
   auto file = copy_string(memory, layout, identity.file);
   auto name = copy_string(memory, layout, identity.name);
-  auto table = copy_bytes(memory, layout, identity.line_table, most_line_table_bytes);
+  const bool may_be_known = known && identity.may_be(known->identity_);
+  auto table = copy_line_table(memory, identity.line_table, may_be_known ? known.get() : nullptr);
   if (!file || !name || !table) return nullptr;
-  copied_ += file->data.size() + name->data.size() + table->size();
+  copied_ += file->data.size() + name->data.size();
   CodeCopy copy{std::move(*file), std::move(*name), std::move(*table), identity.first_line, {}, 0, 0, 0};
   if (layout.code.bytecode.exists()) {
     copy.bytecode = address + layout.code.bytecode.offset;
@@ -154,7 +188,7 @@ CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
   }
   const bool looks_same = known && copy == known->copy_;
   // Between the two there may have been a third.
-  if (looks_same && !identity.may_be(known->identity_)) note_replaced(*known);
+  if (looks_same && !may_be_known) note_replaced(*known);
   if (!looks_same) {
     if (known) retire(std::move(known));
     known = std::make_unique<CodeObject>();

@@ -1,8 +1,13 @@
 #include "frame_chain.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
+
+#include "data_stack.h"
+#include "moving_stack.h"
+#include "sampler/cpython/c_stack.h"
 
 namespace sampler {
 namespace {
@@ -28,11 +33,44 @@ bool is_at_a_yield(const WalkedChain& chain, const LayoutTraits& traits) {
          chain.links.size() == 1 && chain.links.front().fields.owner == owned_by_generator;
 }
 
+/// One walk: what it is of, and where it starts.
+struct Walk {
+  RemoteMemory& memory;
+  const PythonRuntime& runtime;
+  CodeCache& codes;
+  const ChainStart& start;
+  Motion motion;
+  const KnownLinks& known;
+
+  [[nodiscard]] const Layout& layout() const { return *runtime.layout; }
+};
+
+/// Whether a frame lies where the innermost evaluation loop has its trampoline: on the C stack.
+bool is_in_the_loop(const Walk& walk, RemoteAddress frame) {
+  constexpr std::uint64_t largest_distance = 1024;
+  const auto loop = walk.start.loop.value;
+  return loop != 0 && frame.value - loop + largest_distance < 2 * largest_distance;
+}
+
+/// The frame as a link of the chain; nothing where it makes no sense.
+std::optional<ChainLink> link_of(const Walk& walk, RemoteAddress address, const FrameFields& fields) {
+  const auto& layout = walk.layout();
+  ChainLink link{
+      address, {address, nullptr, 0}, fields.owner >= layout.traits.first_trampoline_owner, fields};
+  if (link.is_trampoline) return link;
+  if (is_in_the_loop(walk, address)) return std::nullopt;
+  auto* const code = walk.motion == Motion::possible ? walk.codes.find_lasting(walk.memory, fields.executable)
+                                                     : walk.codes.find(walk.memory, fields.executable);
+  const auto instruction =
+      code == nullptr ? std::nullopt : own_instruction(walk.memory, layout, *code, fields);
+  if (!instruction || !code->contains(*instruction)) return std::nullopt;
+  link.end = end_on_data_stack(layout, fields, *code, address);
+  if (!code->is_internal()) link.frame = {address, code, *instruction};
+  return link;
+}
+
 /// The chain from one frame on.
-WalkedChain walk_from(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
-                      std::optional<RemoteAddress> next, RemoteAddress expected, Motion motion,
-                      const std::function<bool(RemoteAddress)>& is_known) {
-  const auto& layout = *runtime.layout;
+WalkedChain walk_from(const Walk& walk, std::optional<RemoteAddress> next, RemoteAddress expected) {
   WalkedChain chain;
   if (!next) chain.end = StackEnd::unreadable;
   RemoteAddress passed;  // a link that must not come again: of another one each time that the steps double
@@ -43,8 +81,10 @@ WalkedChain walk_from(RemoteMemory& memory, const PythonRuntime& runtime, CodeCa
       break;
     }
     if ((steps & (steps - 1)) == 0) passed = *next;
-    if (is_known(*next)) {
+    if (const auto data_end = walk.known.data_end_at(*next)) {
       chain.known = *next;
+      chain.known_end = *data_end;
+      chain.came_by = chain.came_by || walk.known.leads_to(*next, expected);
       break;
     }
     chain.came_by = chain.came_by || *next == expected;
@@ -52,37 +92,144 @@ WalkedChain walk_from(RemoteMemory& memory, const PythonRuntime& runtime, CodeCa
       chain.end = StackEnd::too_deep;
       break;
     }
-    const auto frame = read_frame(memory, layout, *next);
-    if (!frame) {
-      chain.end = StackEnd::unreadable;
-      break;
-    }
-    const bool is_trampoline = frame->owner >= layout.traits.first_trampoline_owner;
-    if (motion == Motion::possible && !is_trampoline && frame->executable.is_null()) {
+    const auto frame = read_frame(walk.memory, walk.layout(), *next);
+    const bool is_trampoline = frame && frame->owner >= walk.layout().traits.first_trampoline_owner;
+    if (frame && walk.motion == Motion::possible && !is_trampoline && frame->executable.is_null()) {
       // It has returned since (3.14 on clears it then): the thread went on in its caller.
       chain.links.clear();
       chain.frame_count = 0;
       next = frame->previous;
       continue;
     }
-    ChainLink link{*next, {*next, nullptr, 0}, is_trampoline, *frame};
-    if (!is_trampoline) {
-      auto* code = motion == Motion::possible ? codes.find_lasting(memory, frame->executable)
-                                              : codes.find(memory, frame->executable);
-      const auto instruction =
-          code == nullptr ? std::nullopt : own_instruction(memory, layout, *code, *frame);
-      if (!instruction || !code->contains(*instruction)) {
-        chain.end = StackEnd::unreadable;
-        break;
-      }
-      if (!code->is_internal()) {
-        link.frame = {*next, code, *instruction};
-        ++chain.frame_count;
-      }
+    const auto link = frame ? link_of(walk, *next, *frame) : std::nullopt;
+    if (!link) {
+      chain.end = StackEnd::unreadable;
+      break;
     }
-    chain.links.push_back(link);
+    if (link->frame.code != nullptr) ++chain.frame_count;
+    chain.links.push_back(*link);
     next = frame->previous;
   }
+  return chain;
+}
+
+/// Whether the leaf has not begun: it may not know its caller yet. (Up to 3.12 a frame that waits at its
+/// first instruction has begun.)
+bool has_not_begun(const Walk& walk, const WalkedChain& chain) {
+  if (chain.links.empty() || chain.links.front().frame.code == nullptr) return false;
+  const auto& leaf = chain.links.front().frame;
+  const bool is_at_first = leaf.instruction == leaf.code->bytecode().value;
+  return !leaf.code->has_begun_at(leaf.instruction) || (is_at_first && walk.start.loop.is_null());
+}
+
+/// The first of the chain's frames outside of its leaf that is the program's; null where there is none.
+const ChainLink* caller_of_leaf(const WalkedChain& chain) {
+  const auto caller = std::find_if(chain.links.begin() + 1, chain.links.end(),
+                                   [](const ChainLink& link) { return link.frame.code != nullptr; });
+  return caller == chain.links.end() ? nullptr : &*caller;
+}
+
+/// Whether the innermost evaluation loop runs the chain's inner frames: that loop was called from where the
+/// first of them was.
+bool is_of_innermost_loop(const Walk& walk, const WalkedChain& chain) {
+  const auto first = std::find_if(chain.links.begin(), chain.links.end(), [](const ChainLink& link) {
+    return link.is_trampoline || link.fields.is_entry != 0;
+  });
+  return first != chain.links.end() && first->fields.previous == walk.start.caller;
+}
+
+/// Whether the caller of a leaf that has not begun is the one that it names.
+bool knows_its_caller(const Walk& walk, const WalkedChain& chain) {
+  if (chain.end != StackEnd::complete || count_unproven(walk.memory, chain) != 0) return false;
+  const auto* const caller = caller_of_leaf(chain);
+  if (walk.start.loop.is_null() || caller == nullptr) return true;
+  // Generators lie elsewhere: one that the caller has resumed, and that calls the leaf, may be left out.
+  // Those that C resumes have loops of their own.
+  const bool is_within_loop = &chain.links[1] == caller && chain.links.front().fields.is_entry == 0;
+  const auto tie = tie_of(walk.memory, walk.layout(), *caller, chain.links.front());
+  if (tie == Tie::calls_another) return false;
+  if (is_within_loop && tie == Tie::calls) return true;
+  // Else it has not noted yet that it calls, or C has called.
+  return is_of_innermost_loop(walk, chain) &&
+         (is_within_loop || caller->frame.code->calls_functions(caller->frame.instruction));
+}
+
+/// The chain of a leaf that does not know its caller: that lies below it on the data stack, unless a
+/// generator called it.
+std::optional<WalkedChain> with_its_caller(const Walk& walk, const WalkedChain& chain) {
+  const auto& leaf = chain.links.front();
+  if (leaf.end.is_null() || leaf.fields.is_entry != 0) return std::nullopt;
+  const auto below = frame_below(walk.memory, walk.runtime, walk.codes, walk.start.data_stack, leaf.address);
+  if (below.is_null()) return std::nullopt;
+  auto whole = walk_from(walk, below, walk.start.caller);
+  whole.links.insert(whole.links.begin(), leaf);
+  ++whole.frame_count;
+  return knows_its_caller(walk, whole) ? std::optional{std::move(whole)} : std::nullopt;
+}
+
+/// The innermost frame of the evaluation loop whose cframe these words would be; nothing where they are none.
+std::optional<RemoteAddress> current_frame_of(const Walk& walk, std::span<const std::byte> c_stack,
+                                              std::size_t at) {
+  const auto& fields = walk.layout().cframe;
+  RemoteAddress current;
+  RemoteAddress outer;
+  std::memcpy(&current, c_stack.data() + at + fields.current_frame.offset, sizeof current);
+  std::memcpy(&outer, c_stack.data() + at + fields.previous.offset, sizeof outer);
+  constexpr std::uint64_t most_c_stack = 64U << 20U;
+  constexpr std::uint64_t largest_state = 4096;
+  const auto place = walk.start.loop + at;
+  const bool is_above = outer > place && outer.value - place.value < most_c_stack;
+  // The outermost loop was called with the cframe that is a part of the thread state.
+  const bool is_first = outer.value - walk.start.state.value < largest_state;
+  const bool is_frame = !current.is_null() && current.value % sizeof(RemoteAddress) == 0;
+  return is_frame && (is_above || is_first) ? std::optional{current} : std::nullopt;
+}
+
+/// The chain of the evaluation loop that called the innermost one, which itself does not tell yet: the
+/// nearest on the C stack whose frames are all of the thread's.
+std::optional<WalkedChain> chain_of_calling_loop(const Walk& walk) {
+  constexpr int most_tried = 16;
+  constexpr std::uint64_t most_bytes = 64U << 10U;
+  const auto& fields = walk.layout().cframe;
+  const auto size = std::max(fields.current_frame.offset, fields.previous.offset) + sizeof(RemoteAddress);
+  const auto c_stack = copy_c_stack(walk.memory, walk.start.loop, walk.start.loop + most_bytes);
+  int tried = 0;
+  for (auto at = sizeof(RemoteAddress); at + size <= c_stack.size() && tried < most_tried;
+       at += sizeof(RemoteAddress)) {
+    const auto current = current_frame_of(walk, c_stack, at);
+    const auto fields_of_frame = current ? read_frame(walk.memory, walk.layout(), *current) : std::nullopt;
+    if (!fields_of_frame || !link_of(walk, *current, *fields_of_frame)) continue;
+    ++tried;
+    auto chain = walk_from(walk, *current, {});
+    // What calls is a frame of the program, and has begun. Else the words are two pointers that are no
+    // loop's.
+    const bool may_call = chain.end == StackEnd::complete && !chain.links.empty() &&
+                          chain.links.front().frame.code != nullptr && !has_not_begun(walk, chain);
+    if (!may_call || count_unproven(walk.memory, chain) != 0) continue;
+    const auto top = top_of(walk.memory, walk.runtime, walk.codes, walk.start.data_stack, chain);
+    if (top == Top::reached || top == Top::one_more) return chain;
+  }
+  return std::nullopt;
+}
+
+/// The chain of a thread whose innermost evaluation loop does not tell its caller yet.
+WalkedChain chain_outside_of_loop(const Walk& walk, WalkedChain chain) {
+  const auto& start = walk.start;
+  const bool is_told = !start.data_stack.top.is_null();
+  if (is_told) {
+    if (auto calling = chain_of_calling_loop(walk)) return std::move(*calling);
+  }
+  if (!start.caller.is_null()) {
+    auto outer = walk_from(walk, start.caller, start.caller);
+    const bool is_in_place =
+        !is_told || (count_unproven(walk.memory, outer) == 0 &&
+                     top_of(walk.memory, walk.runtime, walk.codes, start.data_stack, outer) == Top::reached);
+    if (outer.end == StackEnd::complete && is_in_place) return outer;
+  }
+  if (!is_told) return chain;
+  // What could not be read is a part of the stack; what could be read is no stack of this moment.
+  if (chain.end == StackEnd::complete) chain = {};
+  chain.end = StackEnd::unreadable;
   return chain;
 }
 
@@ -135,21 +282,33 @@ std::optional<std::uint64_t> own_instruction(RemoteMemory& memory, const Layout&
 
 ChainStart start_of(RemoteMemory& memory, const Layout& layout, RemoteAddress thread_state) {
   const auto& thread = layout.thread;
+  ChainStart start;
+  start.state = thread_state;
+  if (thread.data_stack_top.exists() && thread.data_stack_chunk.exists()) {
+    start.data_stack = {
+        pointer_at(memory, thread_state + thread.data_stack_top.offset).value_or(RemoteAddress{}),
+        pointer_at(memory, thread_state + thread.data_stack_chunk.offset).value_or(RemoteAddress{})};
+  }
   switch (layout.traits.frame_chain) {
     case FrameChain::frame_objects:
-      return {pointer_at(memory, thread_state + thread.frame.offset), {}};
+      start.innermost = pointer_at(memory, thread_state + thread.frame.offset);
+      return start;
     case FrameChain::direct:
-      return {pointer_at(memory, thread_state + thread.current_frame.offset), {}};
+      start.innermost = pointer_at(memory, thread_state + thread.current_frame.offset);
+      return start;
     case FrameChain::through_cframe:
       break;
   }
   const auto cframe = pointer_at(memory, thread_state + thread.cframe.offset);
-  if (!cframe || cframe->is_null()) return {cframe, {}};
-  const auto innermost = pointer_at(memory, *cframe + layout.cframe.current_frame.offset);
-  const auto outer = pointer_at(memory, *cframe + layout.cframe.previous.offset);
-  if (!outer || outer->is_null()) return {innermost, {}};
-  return {innermost,
-          pointer_at(memory, *outer + layout.cframe.current_frame.offset).value_or(RemoteAddress{})};
+  start.innermost = cframe;
+  if (!cframe || cframe->is_null()) return start;
+  start.loop = *cframe;
+  start.innermost = pointer_at(memory, *cframe + layout.cframe.current_frame.offset);
+  start.outer = pointer_at(memory, *cframe + layout.cframe.previous.offset).value_or(RemoteAddress{});
+  if (start.outer.is_null()) return start;
+  start.caller =
+      pointer_at(memory, start.outer + layout.cframe.current_frame.offset).value_or(RemoteAddress{});
+  return start;
 }
 
 std::optional<RemoteAddress> place_of_cframe(RemoteMemory& memory, const Layout& layout,
@@ -160,22 +319,38 @@ std::optional<RemoteAddress> place_of_cframe(RemoteMemory& memory, const Layout&
 }
 
 WalkedChain walk_chain(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
-                       const ChainStart& start, Motion motion,
-                       const std::function<bool(RemoteAddress)>& is_known,
-                       const std::function<bool(RemoteAddress)>& leads_to_caller) {
-  auto chain = walk_from(memory, runtime, codes, start.innermost, start.caller, motion, is_known);
+                       const ChainStart& start, Motion motion, const KnownLinks& known) {
+  const Walk walk{memory, runtime, codes, start, motion, known};
+  auto chain = walk_from(walk, start.innermost, start.caller);
   if (is_at_a_yield(chain, runtime.layout->traits)) {
     chain.end = StackEnd::unreadable;
     return chain;
   }
-  const bool came_by = chain.came_by || leads_to_caller(chain.known);
-  if (came_by || start.caller.is_null() || chain.end == StackEnd::too_deep) return chain;
+  if (chain.end == StackEnd::too_deep) return chain;
+  const bool came_by = chain.came_by || start.caller.is_null();
   if (motion == Motion::possible) {
-    chain.end = StackEnd::unreadable;
+    if (!came_by) chain.end = StackEnd::unreadable;
     return chain;
   }
-  auto outer = walk_from(memory, runtime, codes, start.caller, start.caller, motion, is_known);
-  return outer.end == StackEnd::complete ? std::move(outer) : std::move(chain);
+  const bool is_told = !start.data_stack.top.is_null();
+  if (is_told && has_not_begun(walk, chain) && !knows_its_caller(walk, chain)) {
+    if (auto whole = with_its_caller(walk, chain)) return std::move(*whole);
+    chain.end = StackEnd::unreadable;
+  }
+  if (start.loop.is_null()) return chain;
+  const bool is_sure = chain.end == StackEnd::complete && came_by;
+  switch (is_sure ? top_of(memory, runtime, codes, start.data_stack, chain) : Top::missed) {
+    case Top::reached:
+      return chain;
+    case Top::one_more:
+    case Top::unmade:
+      // The chain is whole, but where another loop has what lies there: then this one's cframe is left over.
+      if (auto calling = chain_of_calling_loop(walk)) return std::move(*calling);
+      return chain;
+    case Top::missed:
+      break;
+  }
+  return chain_outside_of_loop(walk, std::move(chain));
 }
 
 }  // namespace sampler

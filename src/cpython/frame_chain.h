@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <vector>
 
@@ -53,6 +52,7 @@ struct ChainLink {
   RawFrame frame;
   bool is_trampoline = false;
   FrameFields fields{};
+  RemoteAddress end{};  ///< where it ends on the data stack; null where it lies elsewhere
 };
 
 /// Where an interpreter frame lies: FRAME_OWNED_BY_THREAD and FRAME_OWNED_BY_GENERATOR, in 3.11 to 3.15.
@@ -64,8 +64,15 @@ struct WalkedChain {
   std::vector<ChainLink> links;
   std::size_t frame_count = 0;
   StackEnd end = StackEnd::complete;
-  bool came_by = false;  ///< came to the expected frame
-  RemoteAddress known;   ///< the link that the rest is known from; null where it was walked to its root
+  bool came_by = false;     ///< came to the expected frame
+  RemoteAddress known;      ///< the link that the rest is known from; null where it was walked to its root
+  RemoteAddress known_end;  ///< of the data stack at that link; null where none of its frames lies there
+};
+
+/// A thread's data stack; null where its layout or its thread state does not tell.
+struct DataStack {
+  RemoteAddress top;    ///< where the next frame goes
+  RemoteAddress chunk;  ///< the newest _PyStackChunk
 };
 
 /// Where a walk starts.
@@ -73,6 +80,27 @@ struct ChainStart {
   std::optional<RemoteAddress>
       innermost;         ///< null where the thread runs no Python, nothing where it cannot be read
   RemoteAddress caller;  ///< a frame that the chain must come to; null where none is known
+  RemoteAddress loop;    ///< the cframe of the innermost evaluation loop; null where there are none
+  RemoteAddress outer;   ///< the cframe of the loop that it was called from, as it says itself
+  RemoteAddress state;   ///< the thread state
+  DataStack data_stack;
+};
+
+/// What is known of a thread's stack before a walk.
+class KnownLinks {
+ public:
+  KnownLinks() = default;
+  KnownLinks(const KnownLinks&) = delete;
+  KnownLinks& operator=(const KnownLinks&) = delete;
+  virtual ~KnownLinks() = default;
+
+  /// The end of the data stack at a known link, null where none of its frames lies there; nothing where the
+  /// link is not known.
+  [[nodiscard]] virtual std::optional<RemoteAddress> data_end_at(RemoteAddress /*link*/) const {
+    return std::nullopt;
+  }
+  /// Whether a known link is called from this frame, in the end.
+  [[nodiscard]] virtual bool leads_to(RemoteAddress /*link*/, RemoteAddress /*frame*/) const { return false; }
 };
 
 [[nodiscard]] ChainStart start_of(RemoteMemory& memory, const Layout& layout, RemoteAddress thread_state);
@@ -82,14 +110,14 @@ struct ChainStart {
 [[nodiscard]] std::optional<RemoteAddress> place_of_cframe(RemoteMemory& memory, const Layout& layout,
                                                            RemoteAddress thread_state);
 
-/// Walks until the root or a link that is known. Where the chain does not come to `start.caller`, it is that
-/// frame's: an evaluation loop that begins links its cframe into the thread before it fills it in. What is
-/// there then is left over on the C stack, and the thread still is where the loop was called from.
-/// A generator that yields at this moment is unreadable: its callers are not to be had.
-/// `leads_to_caller`: whether the known link comes to `start.caller`.
+/// Walks until the root or a link that is known. Of a thread that stands still the chain is that of the call
+/// it is in, or unreadable:
+/// - An evaluation loop that begins links its cframe into the thread before it fills it in (3.11, 3.12). What
+///   is there then is left over on the C stack. The thread still is where the loop was called from.
+/// - A frame that has not begun may have been made the current one before it was told its caller: compilers
+///   swap the two stores.
+/// - The callers of a generator that yields at this moment are not to be had.
 [[nodiscard]] WalkedChain walk_chain(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
-                                     const ChainStart& start, Motion motion,
-                                     const std::function<bool(RemoteAddress)>& is_known,
-                                     const std::function<bool(RemoteAddress)>& leads_to_caller);
+                                     const ChainStart& start, Motion motion, const KnownLinks& known);
 
 }  // namespace sampler

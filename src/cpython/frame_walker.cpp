@@ -11,10 +11,8 @@ namespace sampler {
 
 RawStack walk_frames(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
                      RemoteAddress thread_state) {
-  const auto nothing_is_known = [](RemoteAddress) { return false; };
   const auto start = start_of(memory, *runtime.layout, thread_state);
-  const auto chain =
-      walk_chain(memory, runtime, codes, start, Motion::none, nothing_is_known, nothing_is_known);
+  const auto chain = walk_chain(memory, runtime, codes, start, Motion::none, KnownLinks{});
   RawStack stack{{}, chain.end, {}};
   stack.frames.reserve(chain.frame_count);
   for (const auto& link : chain.links) {
@@ -23,6 +21,15 @@ RawStack walk_frames(RemoteMemory& memory, const PythonRuntime& runtime, CodeCac
   }
   if (const auto cframe = place_of_cframe(memory, *runtime.layout, thread_state)) stack.c_stack = *cframe;
   return stack;
+}
+
+void learn_call(const RawStack& stack) {
+  if (stack.frames.size() < 2 || stack.end != StackEnd::complete) return;
+  const auto& leaf = stack.frames[0];
+  const auto& caller = stack.frames[1];
+  const bool is_call =
+      leaf.code != nullptr && caller.code != nullptr && leaf.code->has_begun_at(leaf.instruction);
+  if (is_call) caller.code->note_call(caller.instruction, leaf.code->makes_generator());
 }
 
 StackId decode_stack(const RawStack& stack, const Layout& layout, StackTable& stacks) {

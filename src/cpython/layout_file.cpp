@@ -346,6 +346,8 @@ constexpr std::array field_keys{
     offset<&Layout::thread, &ThreadLayout::current_frame>("thread.current_frame", with_direct_frames),
     offset<&Layout::thread, &ThreadLayout::thread_id>("thread.thread_id", always),
     offset<&Layout::thread, &ThreadLayout::native_thread_id>("thread.native_thread_id", maybe),
+    offset<&Layout::thread, &ThreadLayout::data_stack_top>("thread.data_stack_top", maybe),
+    offset<&Layout::thread, &ThreadLayout::data_stack_chunk>("thread.data_stack_chunk", maybe),
     offset<&Layout::thread, &ThreadLayout::attachment>("thread.attachment", without_gil),
     offset<&Layout::cframe, &CFrameLayout::current_frame>("cframe.current_frame", with_cframe_chain),
     offset<&Layout::cframe, &CFrameLayout::previous>("cframe.previous", with_cframe_chain),

@@ -219,14 +219,6 @@ Result<RawString, ReadError> copy_string(RemoteMemory& memory, const Layout& lay
   return nonsense_at(address);
 }
 
-Result<std::vector<std::byte>, ReadError> copy_bytes(RemoteMemory& memory, const Layout& layout,
-                                                     RemoteAddress address, std::size_t limit) {
-  const auto size = read_as<std::int64_t>(memory, address + layout.object.var_size.offset);
-  if (!size) return Failure{size.error()};
-  if (*size < 0 || static_cast<std::uint64_t>(*size) > limit) return nonsense_at(address);
-  return read_block(memory, address + layout.bytes.data.offset, static_cast<std::size_t>(*size));
-}
-
 std::string decode_string(const RawString& string) {
   switch (string.coding) {
     case RawString::Coding::bytes:

@@ -19,6 +19,25 @@ std::size_t count_frames(const WalkedChain& chain) {
 
 }  // namespace
 
+/// The links of the walk before that have not changed.
+class ThreadStack::Known final : public KnownLinks {
+ public:
+  explicit Known(const ThreadStack& stack) : stack_{stack} {}
+
+  [[nodiscard]] std::optional<RemoteAddress> data_end_at(RemoteAddress link) const override {
+    const auto place = stack_.find(link);
+    return place > 0 ? std::optional{stack_.links_[place - 1].data_end} : std::nullopt;
+  }
+  [[nodiscard]] bool leads_to(RemoteAddress link, RemoteAddress frame) const override {
+    const auto inner = stack_.links_.begin() + static_cast<std::ptrdiff_t>(stack_.find(link));
+    return std::any_of(stack_.links_.begin(), inner,
+                       [&](const Link& outer) { return outer.address == frame.value; });
+  }
+
+ private:
+  const ThreadStack& stack_;
+};
+
 void ThreadStack::walk(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
                        RemoteAddress thread_state, Motion motion) {
   const auto& layout = *runtime.layout;
@@ -26,13 +45,7 @@ void ThreadStack::walk(RemoteMemory& memory, const PythonRuntime& runtime, CodeC
   generation_ = codes.generation();
   truncate(count_unchanged(memory, layout), layout);
   const auto start = start_of(memory, layout, thread_state);
-  auto chain = walk_chain(
-      memory, runtime, codes, start, motion, [&](RemoteAddress at) { return find(at) > 0; },
-      [&](RemoteAddress known) {
-        const auto inner = links_.begin() + static_cast<std::ptrdiff_t>(find(known));
-        return std::any_of(links_.begin(), inner,
-                           [&](const Link& link) { return link.address == start.caller.value; });
-      });
+  auto chain = walk_chain(memory, runtime, codes, start, motion, Known{*this});
   auto known = chain.known.is_null() ? 0 : find(chain.known);
   if (motion == Motion::possible) chain.end = settle(chain, known, memory, runtime, codes);
   truncate(known, layout);
@@ -45,7 +58,8 @@ void ThreadStack::walk(RemoteMemory& memory, const PythonRuntime& runtime, CodeC
   // NOLINTNEXTLINE(modernize-loop-convert): ranges are beyond clang 14
   for (auto link = chain.links.rbegin(); link != chain.links.rend(); ++link) {
     if (link->frame.code != nullptr) frames_.push_back(link->frame);
-    append({link->address.value, frames_.size(), link->is_trampoline}, layout);
+    const auto data_end = !link->end.is_null() || links_.empty() ? link->end : links_.back().data_end;
+    append({link->address.value, frames_.size(), link->is_trampoline, data_end}, layout);
     if (layout.traits.frame_chain == FrameChain::frame_objects) note(link->address.value);
   }
   const auto cframe = place_of_cframe(memory, layout, thread_state);

@@ -24,6 +24,7 @@ Settled unheld(const StopAttempt& attempt) {
 }
 
 Settled proven_or_not(std::optional<RawStack> stack) {
+  if (stack) learn_call(*stack);
   return stack ? Settled{std::move(*stack)} : TickFailure::not_proven;
 }
 

@@ -104,6 +104,14 @@ class Stacks:
         run = harness.run_sampler(self, "-p", target.pid, "-s", "0", "--threads")
         self.assert_stacks(run, target, expected, form)
 
+    def test_no_frame_is_missing_where_a_line_table_is_large(self):
+        target = harness.Target(self, self.interpreter, "big_table.py")
+        run = harness.run_sampler(self, "-p", target.pid, "-s", "0.3")
+        names = {stack.names[:4] for stack in run.folded}
+        self.assertEqual(names, {("<module>", "loader", "<module>", "spin")}, str(run))
+        lines = {harness.split_frame(stack.frames[2])[1:] for stack in run.folded}
+        self.assertEqual(lines, {("generated.py", target.facts["line"])})
+
     def test_a_second_run_says_the_same(self):
         target, expected = self.start("quiet")
         first = harness.run_sampler(self, "-p", target.pid, "-s", "0", "--threads", "--full-paths")

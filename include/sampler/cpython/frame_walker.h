@@ -44,6 +44,10 @@ struct RawStack {
 [[nodiscard]] RawStack walk_frames(RemoteMemory& memory, const PythonRuntime& runtime, CodeCache& codes,
                                    RemoteAddress thread_state);
 
+/// Remembers what a caller calls at its instruction, for when a stack does not tell it. Of a stack that is
+/// proven.
+void learn_call(const RawStack& stack);
+
 /// What one interpreter has of a thread's stack.
 struct InterpreterStack {
   std::uint64_t interpreter = 0;  ///< its id

@@ -105,7 +105,9 @@ struct ThreadLayout {
   Field<RemoteAddress> frame, cframe, current_frame;  ///< the one that trait.frame_chain names exists
   Field<std::uint64_t> thread_id;                     ///< pthread_self()
   Field<std::uint64_t> native_thread_id;
-  Field<std::int32_t> attachment;  ///< where there is no GIL: 1 while the thread may run Python
+  Field<RemoteAddress> data_stack_top;    ///< where the next frame on the data stack goes
+  Field<RemoteAddress> data_stack_chunk;  ///< the newest _PyStackChunk: {previous, size, top, data}
+  Field<std::int32_t> attachment;         ///< where there is no GIL: 1 while the thread may run Python
 };
 struct CFrameLayout {
   Field<RemoteAddress> current_frame;

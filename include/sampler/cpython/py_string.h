@@ -36,11 +36,6 @@ inline constexpr std::size_t longest_string = 65'536;
 [[nodiscard]] Result<RawString, ReadError> copy_string(RemoteMemory& memory, const Layout& layout,
                                                        RemoteAddress address);
 
-/// Copies the content of the bytes object at `address`; a length that is negative or above `limit` is an
-/// error with code EINVAL.
-[[nodiscard]] Result<std::vector<std::byte>, ReadError> copy_bytes(RemoteMemory& memory, const Layout& layout,
-                                                                   RemoteAddress address, std::size_t limit);
-
 /// Always valid UTF-8: a surrogate becomes the text \udXXX, a byte of a byte string that is not UTF-8 \xNN, a
 /// number that is no character U+FFFD.
 [[nodiscard]] std::string decode_string(const RawString& string);

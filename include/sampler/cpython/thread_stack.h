@@ -42,7 +42,9 @@ class ThreadStack {
     std::uint64_t address = 0;
     std::size_t frame_count = 0;  ///< frames from the root up to and with this one
     bool is_trampoline = false;
+    RemoteAddress data_end;  ///< of the data stack, up to and with this one; null where it has none of it
   };
+  class Known;
   /// Links at rising addresses that lie close together, root first: what has not changed is found faster by
   /// the piece.
   struct Piece {

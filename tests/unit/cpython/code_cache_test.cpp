@@ -206,6 +206,49 @@ TEST_CASE("code whose name, file or line table makes no sense is none", "[cpytho
   CHECK(target.find_anew(huge_lines) == nullptr);
 }
 
+TEST_CASE("a large line table is copied once, and again where its ends differ", "[cpython]") {
+  Fixture target{{3, 11}};
+  const auto& layout = target.python.layout;
+  // Entries of four units each, each on the next line.
+  std::vector<int> table;
+  while (table.size() < CodeCache::large_line_table + 3000) table.insert(table.end(), {0xDB, 2, 0});
+  const auto address = target.python.add_code({.first_line = 10, .line_table = table, .units = 1 << 20});
+  auto* const first = target.find_anew(address);
+  REQUIRE(first != nullptr);
+  const auto reads = target.python.memory.reads;
+  CHECK(target.find_anew(address) == first);
+  CHECK(target.python.memory.reads - reads < 12);
+  const auto bytes = read_as<RemoteAddress>(target.python.memory, address + layout.code.line_table.offset);
+  REQUIRE(bytes);
+  target.python.memory.put(*bytes + layout.bytes.data.offset, std::uint8_t{0xD3});
+  CHECK(target.find_anew(address) != first);
+}
+
+TEST_CASE("a line table that is too long to be copied leaves the first line", "[cpython]") {
+  Fixture target{{3, 11}};
+  const auto& layout = target.python.layout;
+  const auto address = target.python.add_code({.name = "work", .first_line = 10, .line_table = {0xDB, 2, 0}});
+  const auto bytes = read_as<RemoteAddress>(target.python.memory, address + layout.code.line_table.offset);
+  REQUIRE(bytes);
+  target.python.memory.put(*bytes + layout.object.var_size.offset,
+                           static_cast<std::int64_t>(CodeCache::most_line_table_bytes + 1));
+  auto* const code = target.find_anew(address);
+  REQUIRE(code != nullptr);
+  StackTable stacks;
+  CHECK(stacks.frame(code->frame_at(target.python.instruction(address, 3), layout, stacks)).line == 10);
+}
+
+TEST_CASE("what an instruction has been seen to call is remembered", "[cpython]") {
+  Fixture target{{3, 12}};
+  auto* const code = target.find_anew(target.python.add_code({.version = 7}));
+  REQUIRE(code != nullptr);
+  CHECK_FALSE(code->calls_functions(8));
+  code->note_call(8, false);
+  CHECK(code->calls_functions(8));
+  code->note_call(8, true);
+  CHECK_FALSE(code->calls_functions(8));
+}
+
 TEST_CASE("an instruction is inside its code from one before the first unit to the last", "[cpython]") {
   Fixture target{{3, 12}};
   const auto address = target.python.add_code({.units = 10});

@@ -14,7 +14,6 @@
 
 namespace {
 
-using sampler::copy_bytes;
 using sampler::copy_string;
 using sampler::decode_string;
 using sampler::Layout;
@@ -201,26 +200,6 @@ TEST_CASE("an unreadable head, body or pointer is the error of that read", "[cpy
   put_head(no_target, 3, 1, 0);
   no_target.put<std::uint64_t>(56, 1);
   CHECK(code_of_copy(no_target, unicode_layout()) == EFAULT);
-}
-
-TEST_CASE("a bytes object is copied up to its limit", "[cpython]") {
-  FakeMemory memory{64};
-  memory.put<std::int64_t>(16, 3);
-  memory.put_text(32, "\x01\x02\x03");
-  const auto whole = copy_bytes(memory, unicode_layout(), base, 3);
-  REQUIRE(whole);
-  CHECK(*whole == std::vector{std::byte{1}, std::byte{2}, std::byte{3}});
-  const auto too_long = copy_bytes(memory, unicode_layout(), base, 2);
-  REQUIRE_FALSE(too_long);
-  CHECK(too_long.error().code == EINVAL);
-}
-
-TEST_CASE("a bytes object of negative length is an error", "[cpython]") {
-  FakeMemory memory{64};
-  memory.put<std::int64_t>(16, std::numeric_limits<std::int64_t>::min());
-  const auto copied = copy_bytes(memory, unicode_layout(), base, 100);
-  REQUIRE_FALSE(copied);
-  CHECK(copied.error().code == EINVAL);
 }
 
 TEST_CASE("a surrogate becomes its escape, in pairs too", "[cpython]") {
