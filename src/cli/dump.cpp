@@ -52,6 +52,10 @@ int run_dump(const Options& options) {
   Sampler sampler{inbox, tracer, recording};
   sampler.add(std::make_unique<Target>(*options.pid, sampling, catalog, tracer, preemptor, recording));
   sampler.targets().front()->require_interpreter();
+  const auto& target = *sampler.targets().front();
+  if (!options.quiet && target.has_gil() && !target.process().shows_calls()) {
+    fmt::print(stderr, "sampler: warning: {}\n", hidden_calls_text(target.process().pid()));
+  }
   sampler.run({});
 
   const auto summary = sampler.summary();

@@ -67,6 +67,12 @@ void warn_of_abi(const Options& options, const Target& target) {
              to_string(*options.abi), to_string(*version));
 }
 
+void warn_of_hidden_calls(const Options& options, const Target& target) {
+  const bool matters = options.sampling.mode == Mode::active && target.has_gil();
+  if (options.quiet || !matters || target.process().shows_calls()) return;
+  fmt::print(stderr, "sampler: warning: {}\n", hidden_calls_text(target.process().pid()));
+}
+
 /// One run of the record command: what it is made of, in the order of its life.
 class Recorder {
  public:
@@ -85,6 +91,7 @@ class Recorder {
     add_target(*options_.pid);
     sampler_.targets().front()->require_interpreter();
     warn_of_abi(options_, *sampler_.targets().front());
+    warn_of_hidden_calls(options_, *sampler_.targets().front());
     record();
     const auto summary = sampler_.summary();
     if (has_stacks(summary) || sampler_.is_output_closed()) return EXIT_SUCCESS;

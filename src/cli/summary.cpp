@@ -148,6 +148,14 @@ std::string no_stack_text(const RunSummary& summary, Mode mode) {
   return fmt::format("{}: {}", prefix, nothing_seen(mode));
 }
 
+std::string hidden_calls_text(Pid pid) {
+  return fmt::format(
+      "threads of process {0} that wait for the GIL look idle: /proc/{0}/syscall is closed to us; run as "
+      "root, "
+      "as its user, or with CAP_DAC_READ_SEARCH too",
+      number(pid));
+}
+
 std::string progress_text(Pid pid, nanoseconds elapsed, std::optional<nanoseconds> duration,
                           std::uint64_t ticks, std::uint64_t samples) {
   const auto of = duration ? fmt::format(" of {:g}", seconds(*duration)) : std::string{};

@@ -18,6 +18,9 @@ namespace sampler {
 /// Why a run has no sample, in one line without a newline; what it looked for depends on the mode.
 [[nodiscard]] std::string no_stack_text(const RunSummary& summary, Mode mode);
 
+/// That threads that wait for the GIL are not known as such, and the cure; one line.
+[[nodiscard]] std::string hidden_calls_text(Pid pid);
+
 /// How far a run is, for a terminal: one line of less than 80 columns, without a newline.
 [[nodiscard]] std::string progress_text(Pid pid, std::chrono::nanoseconds elapsed,
                                         std::optional<std::chrono::nanoseconds> duration, std::uint64_t ticks,

@@ -54,6 +54,8 @@ Settled ThreadSettler::settle(const PythonThread& thread, bool may_stop) {
   if (watches.of(thread.tid).is_on_cpu()) return TickFailure::not_proven;
   auto stack = reader_.read(thread);
   const bool stood_still = watches.has_stood_still(thread.tid, turns);
+  const auto& its = watches.of(thread.tid);
+  if (stack && may_stop && its.hides_calls() && !its.stack_pointer()) return TickFailure::hidden;
   if (stack && may_stop && !reader_.is_run_by(thread, *stack)) return TickFailure::not_proven;
   return stood_still ? proven_or_not(std::move(stack)) : TickFailure::not_proven;
 }
