@@ -62,6 +62,7 @@ int run_dump(const Options& options) {
   if (summary.samples == 0) throw Error{ErrorKind::no_stack, no_stack_text(summary, sampling.mode)};
   output.write([&](std::ostream& out) { sink.write(out, summary, recording.stacks); },
                [&] { return sampler.serve(); });
+  if (const auto refused = refused_stops(summary, *options.pid, target.has_gil())) throw Error{*refused};
   return 0;
 }
 

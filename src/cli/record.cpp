@@ -94,6 +94,7 @@ class Recorder {
     warn_of_hidden_calls(options_, *sampler_.targets().front());
     record();
     const auto summary = sampler_.summary();
+    if (const auto refused = refusal(summary)) throw Error{*refused};
     if (has_stacks(summary) || sampler_.is_output_closed()) return EXIT_SUCCESS;
     if (!sampler_.targets().front()->was_found()) {
       throw Error{ErrorKind::no_process,
@@ -140,6 +141,10 @@ class Recorder {
     if (!target.was_found()) return tell_no_python(target.last_error());
     warn_of_abi(options_, target);
     const auto summary = sampler_.summary();
+    if (const auto refused = refusal(summary)) {
+      print_error(error_line(*refused));
+      return false;
+    }
     if (!has_stacks(summary)) print_error(no_stack_text(summary, options_.sampling.mode));
     return true;
   }
@@ -152,6 +157,12 @@ class Recorder {
                                        "give the command that is the Python itself, or use -p",
                                        options_.trace.front()));
     return false;
+  }
+
+  /// Why the kernel let no running thread be sampled; nothing where it did.
+  [[nodiscard]] std::optional<Error> refusal(const RunSummary& summary) const {
+    const auto& target = *sampler_.targets().front();
+    return refused_stops(summary, target.process().pid(), target.has_gil());
   }
 
   static bool has_stacks(const RunSummary& summary) { return summary.samples > summary.unreadable; }

@@ -2,7 +2,6 @@
 
 #include <sched.h>
 
-#include <cerrno>
 #include <utility>
 
 namespace sampler {
@@ -19,8 +18,15 @@ std::chrono::microseconds spin_for(const ThreadPlace& place) {
 Settled unheld(const StopAttempt& attempt) {
   const auto* refused = std::get_if<StopRefused>(&attempt);
   if (refused == nullptr) return StopPending{};
-  if (refused->code == ESRCH) return ThreadGone{};
-  return TickFailure::already_traced;
+  switch (refused->why) {
+    case Refusal::ended:
+      return ThreadGone{};
+    case Refusal::traced:
+      return TickFailure::already_traced;
+    case Refusal::forbidden:
+      return TickFailure::refused;
+  }
+  return TickFailure::refused;
 }
 
 Settled proven_or_not(std::optional<RawStack> stack) {

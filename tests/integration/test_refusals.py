@@ -191,6 +191,16 @@ class RefusedCalls(Case):
         self.assertEqual(run.output, b"done\n")
         self.assert_refused(run, "ptrace is refused to sampler")
 
+    def test_a_refusal_of_one_thread_only_is_no_other_tracer(self):
+        target = self.target()
+        run = self.run_as(self.without("ptrace:real"), target, expect=harness.PERMISSION)
+        self.assertNotIn("another tracer", run.errors)
+        self.assertEqual(set(run.summary.failures), {"the kernel refused to stop the thread (a security module, a "
+                                                     "seccomp filter, or a tracer outside of our PID namespace)"})
+        self.assertGreater(sum(stack.count for stack in run.folded if "sleep2" in stack.names), 0, str(run))
+        self.assert_refused(run, "no running thread of process %d could be sampled in " % target.pid,
+                            "use --hold preempt")
+
     def test_a_signalfd_that_is_refused_is_no_bug_of_ours(self):
         run = self.run_as(self.without("signalfd4"), self.target(), expect=harness.PERMISSION)
         self.assert_refused(run, "signalfd is refused to sampler: Operation not permitted", "seccomp filter")
