@@ -12,6 +12,7 @@
 #include "sampler/base/error.h"
 #include "sampler/base/log.h"
 #include "sampler/cpython/layout_catalog.h"
+#include "sampler/process/trapped_calls.h"
 
 namespace {
 
@@ -62,6 +63,7 @@ int failure_status(std::span<const char* const> arguments, ErrorKind kind) {
 
 int main(int argc, char** argv) {
   const std::vector<const char*> arguments(argv + std::min(argc, 1), argv + argc);
+  survive_trapped_calls();
   try {
     return run(arguments);
   } catch (const Error& error) {

@@ -71,7 +71,8 @@ class Examination {
 
   void attach() {
     target_ = std::make_unique<Target>(pid_, SamplingOptions{}, catalog_, tracer_, preemptor_, recording_);
-    findings_.push_back({Verdict::ok, "its memory opens, as for tracing, and nobody traces it", {}});
+    findings_.push_back(
+        {Verdict::ok, "its memory can be read, which takes the right to trace it, and nobody traces it", {}});
   }
 
   void find_python() {

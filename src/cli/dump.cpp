@@ -52,12 +52,17 @@ int run_dump(const Options& options) {
   Sampler sampler{inbox, tracer, recording};
   sampler.add(std::make_unique<Target>(*options.pid, sampling, catalog, tracer, preemptor, recording));
   sampler.targets().front()->require_interpreter();
+  const auto& target = *sampler.targets().front();
+  if (!options.quiet && target.has_gil() && !target.process().shows_calls()) {
+    fmt::print(stderr, "sampler: warning: {}\n", hidden_calls_text(target.process().pid()));
+  }
   sampler.run({});
 
   const auto summary = sampler.summary();
   if (summary.samples == 0) throw Error{ErrorKind::no_stack, no_stack_text(summary, sampling.mode)};
   output.write([&](std::ostream& out) { sink.write(out, summary, recording.stacks); },
                [&] { return sampler.serve(); });
+  if (const auto refused = refused_stops(summary, *options.pid, target.has_gil())) throw Error{*refused};
   return 0;
 }
 

@@ -17,19 +17,24 @@ Finding proc_finding(const KernelSupport& kernel) {
           "mount -t proc proc /proc; with unshare use --mount-proc"};
 }
 
-Finding reading_finding(const KernelSupport& kernel) {
+Finding reading_finding(const KernelSupport& kernel, const Rights& rights) {
   if (kernel.read_memory == 0) return ok("process_vm_readv reads memory");
-  return {
-      Verdict::fail, fmt::format("process_vm_readv is refused: {}", errno_text(kernel.read_memory)),
-      "the kernel needs CONFIG_CROSS_MEMORY_ATTACH; in a container, a seccomp profile that allows the call"};
+  const auto refused = fmt::format("process_vm_readv is refused: {}", errno_text(kernel.read_memory));
+  if (kernel.memory_file == 0) {
+    return {Verdict::note, refused + "; /proc/PID/mem is read instead, which is slower",
+            refused_call_hint(rights)};
+  }
+  return {Verdict::fail,
+          fmt::format("{}, and so is /proc/PID/mem: {}", refused, errno_text(kernel.memory_file)),
+          refused_call_hint(rights)};
 }
 
-Finding tracing_finding(const KernelSupport& kernel) {
-  if (kernel.trace == 0) return ok("ptrace can be called");
-  return {
-      Verdict::note,
-      fmt::format("ptrace is refused: {}; a thread that runs cannot be sampled", errno_text(kernel.trace)),
-      "in a container, give it a seccomp profile that allows the call"};
+Finding stopping_finding(const KernelSupport& kernel, const Rights& rights) {
+  if (kernel.stop.code == 0) return ok("ptrace can be called");
+  return {Verdict::fail,
+          fmt::format("{} is refused: {}; no thread can be stopped", kernel.stop.name,
+                      errno_text(kernel.stop.code)),
+          refused_call_hint(rights) + "; or use --hold preempt, which stops nobody"};
 }
 
 Finding pidfd_finding(const KernelSupport& kernel) {
@@ -106,8 +111,8 @@ Finding user_namespace_finding(const Rights& rights) {
 Findings machine_findings(const KernelSupport& kernel, const Rights& rights) {
   return {ok(fmt::format("Linux {} on {}", kernel.release, kernel.machine)),
           proc_finding(kernel),
-          reading_finding(kernel),
-          tracing_finding(kernel),
+          reading_finding(kernel, rights),
+          stopping_finding(kernel, rights),
           pidfd_finding(kernel),
           turns_finding(kernel),
           yama_finding(rights),

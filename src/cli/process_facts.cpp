@@ -57,6 +57,7 @@ std::optional<ProcessFacts> process_facts(const Process& process) {
   if (const auto start = read_file(process.proc_path("exe"), sizeof(Elf64_Ehdr))) {
     facts.kind = program_kind(*start);
   }
+  facts.shows_calls = process.shows_calls();
   return facts;
 }
 

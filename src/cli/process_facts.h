@@ -23,6 +23,7 @@ struct ProcessFacts {
   std::optional<bool> shares_users;    ///< so is its user namespace
   std::optional<std::string> program;  ///< its file's path; nothing where we may not know
   std::optional<ProgramKind> kind;     ///< nothing where we may not read its file
+  bool shows_calls = true;             ///< what its threads are blocked in is not closed to us
 };
 
 /// The process is there, but /proc does not show it to us (hidepid).

@@ -91,6 +91,15 @@ Findings protection_findings(const ProcessFacts& facts, const Rights& rights) {
   return findings;
 }
 
+Finding hidden_calls_finding(const ProcessFacts& facts) {
+  return {
+      Verdict::note,
+      fmt::format("/proc/{}/syscall is closed to us: threads that wait for the GIL look idle, and one that "
+                  "sleeps with it is not proven",
+                  number(facts.pid)),
+      "run as root, as its user, or with CAP_DAC_READ_SEARCH as well as CAP_SYS_PTRACE"};
+}
+
 Finding program_finding(const ProcessFacts& facts) {
   if (!facts.program || !facts.kind) {
     return {Verdict::note, "its program cannot be read without the right to trace it", {}};
@@ -117,6 +126,8 @@ Findings process_findings(const ProcessFacts& facts, const Rights& rights) {
   for (auto& finding : protection_findings(facts, rights)) findings.push_back(std::move(finding));
   findings.push_back(namespace_finding(facts));
   findings.push_back(program_finding(facts));
+  // Who may not trace it at all has another trouble.
+  if (facts.program && !facts.shows_calls) findings.push_back(hidden_calls_finding(facts));
   return findings;
 }
 

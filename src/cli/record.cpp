@@ -67,6 +67,12 @@ void warn_of_abi(const Options& options, const Target& target) {
              to_string(*options.abi), to_string(*version));
 }
 
+void warn_of_hidden_calls(const Options& options, const Target& target) {
+  const bool matters = options.sampling.mode == Mode::active && target.has_gil();
+  if (options.quiet || !matters || target.process().shows_calls()) return;
+  fmt::print(stderr, "sampler: warning: {}\n", hidden_calls_text(target.process().pid()));
+}
+
 /// One run of the record command: what it is made of, in the order of its life.
 class Recorder {
  public:
@@ -85,8 +91,10 @@ class Recorder {
     add_target(*options_.pid);
     sampler_.targets().front()->require_interpreter();
     warn_of_abi(options_, *sampler_.targets().front());
+    warn_of_hidden_calls(options_, *sampler_.targets().front());
     record();
     const auto summary = sampler_.summary();
+    if (const auto refused = refusal(summary)) throw Error{*refused};
     if (has_stacks(summary) || sampler_.is_output_closed()) return EXIT_SUCCESS;
     if (!sampler_.targets().front()->was_found()) {
       throw Error{ErrorKind::no_process,
@@ -133,6 +141,10 @@ class Recorder {
     if (!target.was_found()) return tell_no_python(target.last_error());
     warn_of_abi(options_, target);
     const auto summary = sampler_.summary();
+    if (const auto refused = refusal(summary)) {
+      print_error(error_line(*refused));
+      return false;
+    }
     if (!has_stacks(summary)) print_error(no_stack_text(summary, options_.sampling.mode));
     return true;
   }
@@ -145,6 +157,12 @@ class Recorder {
                                        "give the command that is the Python itself, or use -p",
                                        options_.trace.front()));
     return false;
+  }
+
+  /// Why the kernel let no running thread be sampled; nothing where it did.
+  [[nodiscard]] std::optional<Error> refusal(const RunSummary& summary) const {
+    const auto& target = *sampler_.targets().front();
+    return refused_stops(summary, target.process().pid(), target.has_gil());
   }
 
   static bool has_stacks(const RunSummary& summary) { return summary.samples > summary.unreadable; }

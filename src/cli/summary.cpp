@@ -148,6 +148,23 @@ std::string no_stack_text(const RunSummary& summary, Mode mode) {
   return fmt::format("{}: {}", prefix, nothing_seen(mode));
 }
 
+std::optional<Error> refused_stops(const RunSummary& summary, Pid pid, bool has_gil) {
+  const auto refused = summary.failed.at(static_cast<std::size_t>(TickFailure::refused));
+  if (refused == 0 || summary.taken != 0 || refused != summary.failed_total()) return std::nullopt;
+  return Error{ErrorKind::permission,
+               fmt::format("no running thread of process {} could be sampled in {}: {}", number(pid),
+                           counted(refused, "tick"), description(TickFailure::refused)),
+               has_gil ? "use --hold preempt, which stops nobody" : "use --hold none"};
+}
+
+std::string hidden_calls_text(Pid pid) {
+  return fmt::format(
+      "threads of process {0} that wait for the GIL look idle: /proc/{0}/syscall is closed to us; run as "
+      "root, "
+      "as its user, or with CAP_DAC_READ_SEARCH too",
+      number(pid));
+}
+
 std::string progress_text(Pid pid, nanoseconds elapsed, std::optional<nanoseconds> duration,
                           std::uint64_t ticks, std::uint64_t samples) {
   const auto of = duration ? fmt::format(" of {:g}", seconds(*duration)) : std::string{};

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "sampler/base/error.h"
 #include "sampler/base/ids.h"
 #include "sampler/model/run.h"
 #include "sampler/sampler/sampling_options.h"
@@ -17,6 +18,13 @@ namespace sampler {
 
 /// Why a run has no sample, in one line without a newline; what it looked for depends on the mode.
 [[nodiscard]] std::string no_stack_text(const RunSummary& summary, Mode mode);
+
+/// Why a run is a failure though idle threads were sampled: at each tick the kernel refused to stop the one
+/// that ran. Nothing where that is not so.
+[[nodiscard]] std::optional<Error> refused_stops(const RunSummary& summary, Pid pid, bool has_gil);
+
+/// That threads that wait for the GIL are not known as such, and the cure; one line.
+[[nodiscard]] std::string hidden_calls_text(Pid pid);
 
 /// How far a run is, for a terminal: one line of less than 80 columns, without a newline.
 [[nodiscard]] std::string progress_text(Pid pid, std::chrono::nanoseconds elapsed,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -272,8 +273,12 @@ std::optional<Error> what_is_wrong(const Process& process, const FileMapping& ma
     return Error{
         ErrorKind::permission,
         fmt::format("cannot open {} of process {}: {}", mapping.path, pid, errno_text(opened.error())),
-        "a mapped file that was deleted or replaced can be opened with CAP_SYS_ADMIN or "
-        "CAP_CHECKPOINT_RESTORE only: run as root, or restart the program"};
+        opened.error() == EACCES
+            ? "the file, or a directory on its path, is closed to our user: run as root, as a user who may "
+              "read "
+              "it, or with CAP_DAC_READ_SEARCH"
+            : "a mapped file that was deleted or replaced can be opened with CAP_SYS_ADMIN or "
+              "CAP_CHECKPOINT_RESTORE only: run as root, or restart the program"};
   }
   // From 3.10 on _PyRuntime has a section of its own, which strip leaves.
   if (const auto file = load(process, mapping); file && file->elf.section(".PyRuntime") != nullptr) {

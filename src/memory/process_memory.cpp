@@ -11,6 +11,8 @@
 
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
+#include "sampler/base/log.h"
+#include "sampler/process/kernel.h"
 #include "sampler/process/rights.h"
 
 namespace sampler {
@@ -22,26 +24,72 @@ void* as_pointer(RemoteAddress address) {
   return reinterpret_cast<void*>(address.value);  // NOLINT: iovec wants a pointer; it is never followed here
 }
 
-UniqueFd open_memory(const Process& process) {
+/// Why process_vm_readv does not read a process's memory: errno, 0 where it does.
+int refusal_of(pid_t pid) noexcept {
+  char byte = 0;
+  const iovec local{&byte, 1};
+  const iovec nowhere{nullptr, 1};  // the right is asked for before the address is looked at
+  const bool is_allowed = ::process_vm_readv(pid, &local, 1, &nowhere, 1, 0) >= 0 || errno == EFAULT;
+  return is_allowed ? 0 : errno;
+}
+
+bool is_of_rights(int code) noexcept {
+  return code == EACCES || code == EPERM;
+}
+
+Error gone(const Process& process, int code) {
+  return Error{
+      ErrorKind::no_process,
+      fmt::format("cannot open the memory of process {}: {}", number(process.pid()), errno_text(code)),
+      "it may have ended"};
+}
+
+Error not_allowed(const Process& process, int code) {
+  return Error{ErrorKind::permission,
+               fmt::format("cannot trace process {}: {}", number(process.pid()), errno_text(code)),
+               trace_hint(own_rights()) + "; see docs/ptrace-and-permissions.md"};
+}
+
+/// Its maps need the right to trace it and no other: mem, auxv and the like are its user's to read besides.
+UniqueFd open_maps(const Process& process) {
+  auto maps = open_file(process.proc_path("maps"), O_RDONLY);
+  if (maps) return std::move(*maps);
+  throw is_of_rights(maps.error()) ? not_allowed(process, maps.error()) : gone(process, maps.error());
+}
+
+/// For where process_vm_readv is refused to us, whomever it is to read.
+UniqueFd open_mem(const Process& process, int call_refusal) {
   auto mem = open_file(process.proc_path("mem"), O_RDONLY);
   if (mem) return std::move(*mem);
-  const auto pid = number(process.pid());
-  if (mem.error() == EACCES || mem.error() == EPERM) {
-    throw Error{ErrorKind::permission,
-                fmt::format("cannot trace process {}: {}", pid, errno_text(mem.error())),
-                trace_hint(own_rights()) + "; see docs/ptrace-and-permissions.md"};
-  }
-  throw Error{ErrorKind::no_process,
-              fmt::format("cannot open the memory of process {}: {}", pid, errno_text(mem.error())),
-              "it may have ended"};
+  if (!is_of_rights(mem.error())) throw gone(process, mem.error());
+  const auto rights = own_rights();
+  throw Error{
+      ErrorKind::permission,
+      fmt::format("cannot read the memory of process {}: process_vm_readv is refused to sampler ({}), "
+                  "and /proc/{}/mem does not open ({})",
+                  number(process.pid()), errno_text(call_refusal), number(process.pid()),
+                  errno_text(mem.error())),
+      rights.may_trace_all() ? refused_call_hint(rights) : trace_hint(rights)};
 }
 
 }  // namespace
 
-ProcessMemory::ProcessMemory(const Process& process)
-    : pid_{number(process.pid())}, mem_{open_memory(process)} {}
+ProcessMemory::ProcessMemory(const Process& process) : pid_{number(process.pid())} {
+  const int refusal = refusal_of(pid_);
+  if (refusal == ESRCH) throw gone(process, refusal);
+  const int call_refusal = refusal == 0 ? 0 : try_read_memory();
+  if (refusal != 0 && call_refusal == 0) throw not_allowed(process, refusal);
+  reads_file_ = call_refusal != 0;
+  file_ = reads_file_ ? open_mem(process, call_refusal) : open_maps(process);
+  if (reads_file_) {
+    log(LogLayer::memory, LogLevel::info,
+        fmt::format("process_vm_readv is refused: {}; /proc/{}/mem is read instead", errno_text(call_refusal),
+                    pid_));
+  }
+}
 
 Result<void, ReadError> ProcessMemory::read(RemoteAddress from, std::span<std::byte> into) noexcept {
+  if (reads_file_) return read_file(from, into);
   const iovec local{into.data(), into.size()};
   const iovec remote{as_pointer(from), into.size()};
   const auto got = ::process_vm_readv(pid_, &local, 1, &remote, 1, 0);
@@ -49,11 +97,24 @@ Result<void, ReadError> ProcessMemory::read(RemoteAddress from, std::span<std::b
   return Failure{ReadError{from, static_cast<std::uint32_t>(into.size()), got < 0 ? errno : EFAULT}};
 }
 
+Result<void, ReadError> ProcessMemory::read_file(RemoteAddress from,
+                                                 std::span<std::byte> into) const noexcept {
+  const auto got = ::pread(file_.get(), into.data(), into.size(), static_cast<off_t>(from.value));
+  if (got == static_cast<ssize_t>(into.size())) return {};
+  return Failure{ReadError{from, static_cast<std::uint32_t>(into.size()), got < 0 ? errno : EFAULT}};
+}
+
 void ProcessMemory::read_batch(std::span<const RemoteRange> ranges,
                                std::vector<std::uint32_t>& unread) const noexcept {
+  unread.clear();
+  if (reads_file_) {
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+      if (!read_file(ranges[i].from, ranges[i].into)) unread.push_back(static_cast<std::uint32_t>(i));
+    }
+    return;
+  }
   std::array<iovec, most_ranges_per_call> local;
   std::array<iovec, most_ranges_per_call> remote;
-  unread.clear();
   std::size_t next = 0;
   while (next < ranges.size()) {
     const auto count = std::min(ranges.size() - next, most_ranges_per_call);
@@ -74,9 +135,11 @@ void ProcessMemory::read_batch(std::span<const RemoteRange> ranges,
 }
 
 bool ProcessMemory::is_same_program() const noexcept {
-  // Of an address space without users every read is an end of file; address 0 of a living one is EIO.
+  // Of an address space without users every read is an end of file, and maps are ESRCH without the process.
+  // Of one that lives maps have a first byte, and mem is EIO at address 0.
   char byte = 0;
-  return ::pread(mem_.get(), &byte, 1, 0) != 0;
+  const auto got = ::pread(file_.get(), &byte, 1, 0);
+  return got > 0 || (got < 0 && errno == EIO);
 }
 
 }  // namespace sampler

@@ -27,6 +27,12 @@ const char* description(TickFailure failure) noexcept {
       return "the kernel does not count the thread's turns on a CPU (schedstat; use --hold ptrace)";
     case TickFailure::out_of_files:
       return "too few files may be open, of which each thread takes three (ulimit -Hn)";
+    case TickFailure::refused:
+      return "the kernel refused to stop the thread (a security module, a seccomp filter, or a tracer "
+             "outside of our PID namespace)";
+    case TickFailure::hidden:
+      return "a blocked thread may run the interpreter's state or another does, and /proc/PID/syscall, which "
+             "tells, is closed to us (CAP_DAC_READ_SEARCH opens it)";
   }
   return "unknown";
 }

@@ -1,5 +1,6 @@
 #include "sampler/process/process.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/syscall.h>
@@ -108,6 +109,11 @@ std::chrono::milliseconds Process::age() const {
 
 std::string Process::proc_path(std::string_view entry) const {
   return fmt::format("/proc/{}/{}", number(pid_), entry);
+}
+
+bool Process::shows_calls() const {
+  const auto file = open_file(proc_path("syscall"), O_RDONLY);
+  return file.has_value();
 }
 
 std::vector<FileMapping> Process::file_mappings() const {

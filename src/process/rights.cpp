@@ -28,6 +28,15 @@ Rights own_rights() {
   return rights;
 }
 
+std::string refused_call_hint(const Rights& rights) {
+  if (rights.own.seccomp == 0) {
+    return "this kernel, or the sandbox that stands in for it, does not have the call: run sampler on the "
+           "host";
+  }
+  return "a seccomp filter on sampler forbids the call: run it without (docker, podman: --security-opt "
+         "seccomp=unconfined; systemd: no SystemCallFilter)";
+}
+
 std::string trace_hint(const Rights& rights) {
   if (rights.is_root() && !rights.may_trace_all()) {
     return "root without CAP_SYS_PTRACE: docker run --cap-add=SYS_PTRACE; Kubernetes: "
@@ -40,14 +49,14 @@ std::string trace_hint(const Rights& rights) {
            "process's own namespace";
   }
   if (rights.may_trace_all()) {
-    return "CAP_SYS_PTRACE is there, so a security module (SELinux, AppArmor) forbids it: see the kernel's "
-           "log";
+    return "CAP_SYS_PTRACE is there, so a security module (SELinux, AppArmor, Landlock) forbids it: see the "
+           "kernel's log";
   }
   if (scope == 2) return "kernel.yama.ptrace_scope is 2: run as root";
   if (scope == 1) {
     return "kernel.yama.ptrace_scope is 1: run as root, or start the program with: sampler -- COMMAND";
   }
-  return "it belongs to another user or has more rights: run as that user or as root "
+  return "it belongs to another user, has more rights or is undumpable: run as that user or as root "
          "(sudo; in a container --cap-add=SYS_PTRACE)";
 }
 

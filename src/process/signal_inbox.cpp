@@ -6,14 +6,20 @@
 #include <cerrno>
 
 #include "sampler/base/error.h"
+#include "sampler/process/rights.h"
 
 namespace sampler {
 namespace {
 
 UniqueFd open_signalfd(const sigset_t& set) {
   UniqueFd file{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
-  if (!file) throw Error{ErrorKind::internal, "cannot make a signalfd: " + errno_text(errno)};
-  return file;
+  if (file) return file;
+  const int code = errno;
+  if (code == EPERM || code == EACCES || code == ENOSYS) {
+    throw Error{ErrorKind::permission, "signalfd is refused to sampler: " + errno_text(code),
+                refused_call_hint(own_rights())};
+  }
+  throw Error{ErrorKind::internal, "cannot make a signalfd: " + errno_text(code)};
 }
 
 bool is_ignored(int signal) {

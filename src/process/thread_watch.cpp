@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/user.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +12,7 @@
 #include <cerrno>
 #include <charconv>
 
+#include "process/proc_files.h"
 #include "sampler/base/file.h"
 
 namespace sampler {
@@ -88,15 +91,28 @@ std::optional<ThreadPlace> parse_place(std::string_view text) {
   return place;
 }
 
+std::optional<std::uint64_t> parse_departures(std::string_view text) {
+  const auto count_of = [&](std::string_view key) {
+    const auto value = status_value(text, key);
+    return value ? to_number<std::uint64_t>(*value) : std::nullopt;
+  };
+  const auto asked_for = count_of("voluntary_ctxt_switches:");
+  const auto forced = count_of("nonvoluntary_ctxt_switches:");
+  return asked_for && forced ? std::optional{*asked_for + *forced} : std::nullopt;
+}
+
 ThreadWatch::ThreadWatch(Pid pid, Tid tid)
-    : stat_{open_task_file(pid, tid, "stat", lacks_files_)},
+    : tid_{tid},
+      stat_{open_task_file(pid, tid, "stat", lacks_files_)},
       schedstat_{open_task_file(pid, tid, "schedstat", lacks_files_)},
       syscall_{open_task_file(pid, tid, "syscall", lacks_files_)} {
+  if (hides_calls()) status_ = open_task_file(pid, tid, "status", lacks_files_);
   if (!lacks_files_) return;
   // A part of the evidence is none.
   stat_ = UniqueFd{};
   schedstat_ = UniqueFd{};
   syscall_ = UniqueFd{};
+  status_ = UniqueFd{};
 }
 
 std::optional<ThreadPlace> ThreadWatch::place() const {
@@ -122,12 +138,36 @@ std::optional<Turns> ThreadWatch::turns() const {
 bool ThreadWatch::is_on_cpu() const {
   // The kernel waits until the thread is off its CPU before it looks at its registers.
   std::array<char, 256> buffer;
-  return read_again(syscall_, buffer).starts_with("running");
+  const auto text = read_again(syscall_, buffer);
+  return text.empty() ? has_turn() : text.starts_with("running");
+}
+
+bool ThreadWatch::has_turn() const {
+  std::array<char, 16384> buffer;
+  // The order matters: where it was given a CPU no more often by the second moment than it had lost one by
+  // the first, it had none in between.
+  const auto departures = parse_departures(read_again(status_, buffer));
+  const auto arrivals = turns();
+  if (!departures || !arrivals) return true;
+  const auto ahead = static_cast<std::int64_t>(arrivals->times) - static_cast<std::int64_t>(*departures);
+  // 0, but one less for each time that it was preempted on its way to sleep, by a kernel that preempts
+  // itself: its next arrival is not counted.
+  least_ahead_ = std::min(least_ahead_, ahead);
+  return ahead != least_ahead_;
 }
 
 std::optional<RemoteAddress> ThreadWatch::stack_pointer() const {
+  if (hides_calls()) return held_stack_pointer();
   std::array<char, 256> buffer;
   return parse_stack_pointer(read_again(syscall_, buffer));
+}
+
+std::optional<RemoteAddress> ThreadWatch::held_stack_pointer() const {
+  const auto its = place();
+  if (!its || its->state != 't') return std::nullopt;
+  user_regs_struct registers{};
+  if (::ptrace(PTRACE_GETREGS, number(tid_), nullptr, &registers) != 0) return std::nullopt;
+  return RemoteAddress{registers.rsp};
 }
 
 std::optional<BlockedCall> ThreadWatch::blocked_call() const {

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <ctime>
+#include <string>
 
 #include "process/reaping_alarm.h"
 #include "sampler/process/process.h"
@@ -28,6 +29,11 @@ void* as_data(int signal) {
 int signal_to_deliver(int status) {
   const int event = status >> 16;
   return event == 0 ? WSTOPSIG(status) : 0;
+}
+
+bool has_ended(Tid tid) {
+  const auto stat = read_stat(std::to_string(number(tid)));
+  return !stat || stat->state == 'Z' || stat->state == 'X';
 }
 
 }  // namespace
@@ -64,10 +70,19 @@ void Tracer::forget_lost() {
 }
 
 StopAttempt Tracer::interrupt(Tid tid) {
-  if (::ptrace(PTRACE_SEIZE, number(tid), nullptr, nullptr) != 0) return StopRefused{errno};
-  // This fails where it was killed between the two calls. waitpid reports its end.
-  ::ptrace(PTRACE_INTERRUPT, number(tid), nullptr, nullptr);
-  return StopPending{};
+  // EPERM is said of a traced thread, of a zombie and of one that we may not trace. Another sampler lets go
+  // within microseconds, and has left no trace when we look.
+  constexpr int most_tries = 4;
+  for (int tries = 0; tries < most_tries; ++tries) {
+    if (::ptrace(PTRACE_SEIZE, number(tid), nullptr, nullptr) == 0) {
+      // This fails where it was killed between the two calls. waitpid reports its end.
+      ::ptrace(PTRACE_INTERRUPT, number(tid), nullptr, nullptr);
+      return StopPending{};
+    }
+    if (errno == ESRCH || has_ended(tid)) return StopRefused{Refusal::ended};
+    if (tracer_of(tid) != Pid{}) return StopRefused{Refusal::traced};
+  }
+  return StopRefused{Refusal::forbidden};
 }
 
 void Tracer::interrupt_all(std::span<const Tid> tids, std::vector<StopAttempt>& attempts) {
@@ -90,7 +105,7 @@ void Tracer::decide(const ThreadReport& report, StopAttempt& attempt) {
     attempt.emplace<HeldThread>(*this, report.tid, signal_to_deliver(report.status));
   } else {
     kept_.push_back(report);
-    attempt = StopRefused{ESRCH};
+    attempt = StopRefused{Refusal::ended};
   }
 }
 

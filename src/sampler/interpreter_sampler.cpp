@@ -23,6 +23,11 @@ bool are_settled(const std::vector<GilState>& before, const std::vector<GilState
                     [](const GilState& a, const GilState& b) { return *b.switches - *a.switches <= 1; });
 }
 
+bool is_hidden(const Settled& settled) {
+  const auto* const failure = std::get_if<TickFailure>(&settled);
+  return failure != nullptr && *failure == TickFailure::hidden;
+}
+
 bool are_ready(const std::vector<GilState>& gils) {
   return std::all_of(gils.begin(), gils.end(), [](const GilState& gil) { return gil.is_ready; });
 }
@@ -387,6 +392,8 @@ Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {
     const bool may_stop = holds_gil || looks >= most_waits;
     if (may_stop) ++tries;
     result = settler_.settle(thread, may_stop);
+    // Of who has no GIL less is to be asked, where it turns out to be blocked.
+    if (!holds_gil && is_hidden(result)) result = settler_.settle(thread, false);
     // In a thread that stands still nothing is unreadable, unless its state is gone: that is worth another
     // look.
     const auto* stack = std::get_if<RawStack>(&result);

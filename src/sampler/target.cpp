@@ -10,6 +10,8 @@
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
 #include "sampler/cpython/runtime_locator.h"
+#include "sampler/process/kernel.h"
+#include "sampler/process/rights.h"
 #include "sampler/process/thread_numbers.h"
 
 namespace sampler {
@@ -112,11 +114,20 @@ std::optional<Error> refused_threads(const Process& process, const PythonRuntime
 }
 
 /// Why threads of this Python cannot be held so.
-std::optional<Error> refused_hold(const PythonRuntime& runtime, Hold hold) {
-  if (hold != Hold::preempt || runtime.layout->traits.gil != GilKind::none) return std::nullopt;
-  return Error{ErrorKind::usage,
-               "--hold preempt keeps one thread at a time from running, and without a GIL all do",
-               "use --hold ptrace, or --hold none"};
+std::optional<Error> refused_hold(const Process& process, const PythonRuntime& runtime, Hold hold) {
+  const bool has_gil = runtime.layout->traits.gil != GilKind::none;
+  if (hold == Hold::preempt && !has_gil) {
+    return Error{ErrorKind::usage,
+                 "--hold preempt keeps one thread at a time from running, and without a GIL all do",
+                 "use --hold ptrace, or --hold none"};
+  }
+  const auto refused = hold == Hold::ptrace ? try_stop() : RefusedCall{};
+  if (refused.code == 0) return std::nullopt;
+  return Error{ErrorKind::permission,
+               fmt::format("cannot stop threads of process {}: {} is refused to sampler: {}",
+                           number(process.pid()), refused.name, errno_text(refused.code)),
+               fmt::format("{}; or use {}", refused_call_hint(own_rights()),
+                           has_gil ? "--hold preempt, which stops nobody" : "--hold none")};
 }
 
 }  // namespace
@@ -152,6 +163,16 @@ std::optional<PythonVersion> Target::version() const {
   return runtime_ ? std::optional{runtime_->layout->version} : std::nullopt;
 }
 
+bool Target::has_gil() const {
+  return runtime_ && runtime_->layout->traits.gil != GilKind::none;
+}
+
+void Target::note(const Error& error) {
+  // That a process has ended is not why it was not sampled before.
+  const bool is_end = error.kind() == ErrorKind::no_process || !process_.is_alive();
+  if (!is_end || !last_error_) last_error_ = error;
+}
+
 bool Target::search() {
   if (!memory_->is_same_program()) {
     // A new program: its memory is another, and so may be our rights to it.
@@ -159,17 +180,17 @@ bool Target::search() {
     try {
       memory_ = std::make_unique<ProcessMemory>(process_);
     } catch (const Error& error) {
-      last_error_ = error;
+      note(error);
       return false;
     }
   }
   if (!runtime_) {
     const auto located = locate_runtime(process_, *memory_, catalog_);
     if (!located) {
-      last_error_ = located.error();
+      note(located.error());
       return false;
     }
-    if (const auto refusal = refused_hold(*located, options_.hold)) {
+    if (const auto refusal = refused_hold(process_, *located, options_.hold)) {
       last_error_ = *refusal;
       return false;
     }

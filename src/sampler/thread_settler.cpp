@@ -2,7 +2,6 @@
 
 #include <sched.h>
 
-#include <cerrno>
 #include <utility>
 
 namespace sampler {
@@ -19,8 +18,15 @@ std::chrono::microseconds spin_for(const ThreadPlace& place) {
 Settled unheld(const StopAttempt& attempt) {
   const auto* refused = std::get_if<StopRefused>(&attempt);
   if (refused == nullptr) return StopPending{};
-  if (refused->code == ESRCH) return ThreadGone{};
-  return TickFailure::already_traced;
+  switch (refused->why) {
+    case Refusal::ended:
+      return ThreadGone{};
+    case Refusal::traced:
+      return TickFailure::already_traced;
+    case Refusal::forbidden:
+      return TickFailure::refused;
+  }
+  return TickFailure::refused;
 }
 
 Settled proven_or_not(std::optional<RawStack> stack) {
@@ -55,6 +61,8 @@ Settled ThreadSettler::settle(const PythonThread& thread, bool may_stop) {
   if (watches.of(thread.tid).is_on_cpu()) return TickFailure::not_proven;
   auto stack = reader_.read(thread);
   const bool stood_still = watches.has_stood_still(thread.tid, turns);
+  const auto& its = watches.of(thread.tid);
+  if (stack && may_stop && its.hides_calls() && !its.stack_pointer()) return TickFailure::hidden;
   if (stack && may_stop && !reader_.is_run_by(thread, *stack)) return TickFailure::not_proven;
   return stood_still ? proven_or_not(std::move(stack)) : TickFailure::not_proven;
 }

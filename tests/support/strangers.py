@@ -1,6 +1,7 @@
 """Processes and users that the sampler has trouble with, for the tests of its refusals."""
 import os
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 
 NOBODY = 65534
+SYS_PTRACE = 19  # linux/capability.h
 UNKNOWN_VERSION = "3.99"
 
 
@@ -25,6 +27,17 @@ def as_nobody(*command):
     """The command, run as a user without any capability."""
     return ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups", "--bounding-set=-all",
             "--inh-caps=-all"] + list(command)
+
+
+def as_nobody_with_capabilities(program):
+    """A program, run as a user with the capabilities that its file has."""
+    return ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups", "--inh-caps=-all", program]
+
+
+def give_capability(path, number):
+    """What setcap(8) does with +ep."""
+    revision_2, effective = 0x02000000, 1
+    os.setxattr(path, "security.capability", struct.pack("<5I", revision_2 | effective, 1 << number, 0, 0, 0))
 
 
 def start(test, *command, **popen):

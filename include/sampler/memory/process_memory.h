@@ -18,7 +18,8 @@ struct RemoteRange {
   std::span<std::byte> into;
 };
 
-/// The memory of a living process by process_vm_readv(2): no stop, no write, no open file of the target.
+/// The memory of a living process by process_vm_readv(2): no stop, no write. Where a seccomp filter refuses
+/// that call to us, by /proc/PID/mem, which is a call for each range.
 class ProcessMemory final : public RemoteMemory {
  public:
   /// Throws Error{permission} or Error{no_process} where we may not read it.
@@ -35,8 +36,12 @@ class ProcessMemory final : public RemoteMemory {
   [[nodiscard]] bool is_same_program() const noexcept;
 
  private:
+  [[nodiscard]] Result<void, ReadError> read_file(RemoteAddress from,
+                                                  std::span<std::byte> into) const noexcept;
+
   pid_t pid_;
-  UniqueFd mem_;  // /proc/PID/mem stays with the address space it was opened for
+  bool reads_file_ = false;
+  UniqueFd file_;  // maps, or mem where that is read: both stay with the address space they were opened for
 };
 
 }  // namespace sampler

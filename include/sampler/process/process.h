@@ -55,6 +55,8 @@ class Process {
   /// The very file behind a mapping, also where it was deleted or replaced: never one outside the target's
   /// root.
   [[nodiscard]] Result<OpenedMapping, int> open_mapping(const FileMapping& mapping) const;
+  /// Whether we may see the calls that its threads are blocked in (ThreadWatch::hides_calls()).
+  [[nodiscard]] bool shows_calls() const;
   [[nodiscard]] std::string proc_path(std::string_view entry) const;
 
  private:

@@ -21,7 +21,11 @@ struct Rights {
 /// Our own rights as of now.
 [[nodiscard]] Rights own_rights();
 
-/// Why the kernel does not let us trace a process, and what to do about it; in one line.
+/// Why a system call is refused whatever it is asked for, and what to do about it; in one line.
+[[nodiscard]] std::string refused_call_hint(const Rights& rights);
+
+/// Why the kernel does not let us trace a process though it lets the call through, and what to do about it;
+/// in one line.
 [[nodiscard]] std::string trace_hint(const Rights& rights);
 
 }  // namespace sampler

@@ -23,6 +23,10 @@ struct BlockedCall {
 /// The stack pointer in a text of /proc/PID/task/TID/syscall; nothing for "running".
 [[nodiscard]] std::optional<RemoteAddress> parse_stack_pointer(std::string_view text);
 
+/// How often a thread has lost its CPU, in a text of /proc/PID/task/TID/status; nothing where it does not
+/// tell.
+[[nodiscard]] std::optional<std::uint64_t> parse_departures(std::string_view text);
+
 /// What a thread has had of the CPUs. Both numbers stand still while it is blocked.
 struct Turns {
   std::uint64_t cpu_nanoseconds = 0;
@@ -54,19 +58,30 @@ class ThreadWatch {
   [[nodiscard]] std::optional<ThreadPlace> place() const;
   /// Its turns so far (schedstat); nothing where the kernel does not count them.
   [[nodiscard]] std::optional<Turns> turns() const;
+  /// Whether the calls it is blocked in are closed to us, and with them its stack pointer: that takes more
+  /// than the right to trace it, to be its user or to read every file (CAP_DAC_READ_SEARCH).
+  [[nodiscard]] bool hides_calls() const noexcept { return !syscall_ && !lacks_files_; }
   /// The call it is blocked in, if it is.
   [[nodiscard]] std::optional<BlockedCall> blocked_call() const;
   /// Whether it is on a CPU, whatever its state says: a thread that is about to sleep may go on without
-  /// having slept. False where the kernel does not tell.
+  /// having slept. True where the kernel does not tell.
   [[nodiscard]] bool is_on_cpu() const;
   /// Its stack pointer, where it stands still: blocked or held.
   [[nodiscard]] std::optional<RemoteAddress> stack_pointer() const;
 
  private:
+  /// Whether it is on a CPU, by how often it was given one and has lost it.
+  [[nodiscard]] bool has_turn() const;
+  /// Its stack pointer by its registers, while we hold it by ptrace.
+  [[nodiscard]] std::optional<RemoteAddress> held_stack_pointer() const;
+
+  Tid tid_;
   bool lacks_files_ = false;
   UniqueFd stat_;
   UniqueFd schedstat_;
   UniqueFd syscall_;
+  UniqueFd status_;                       // only where syscall_ is closed to us
+  mutable std::int64_t least_ahead_ = 0;  // of its arrivals before its departures
 };
 
 }  // namespace sampler

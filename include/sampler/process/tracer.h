@@ -37,9 +37,15 @@ class [[nodiscard]] HeldThread {
 
 /// A thread is seized and will stop before it executes another user instruction, but has not yet.
 struct StopPending {};
-/// The thread cannot be seized: errno. ESRCH: it has ended; EPERM: not allowed, or another tracer has it.
+/// Why a thread cannot be seized.
+enum class Refusal {
+  ended,      ///< there is no such thread any more
+  traced,     ///< another tracer has it
+  forbidden,  ///< neither: the kernel does not let us, or hides the tracer (of an outer PID namespace)
+};
+/// The thread cannot be seized.
 struct StopRefused {
-  int code = 0;
+  Refusal why = Refusal::ended;
 };
 using StopAttempt = std::variant<HeldThread, StopPending, StopRefused>;
 

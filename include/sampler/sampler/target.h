@@ -63,11 +63,16 @@ class Target {
   /// The version found last; nothing before.
   [[nodiscard]] std::optional<PythonVersion> version() const;
 
+  /// Whether the Python found last has a GIL; false before.
+  [[nodiscard]] bool has_gil() const;
+
  private:
   /// As fast as it goes is no faster than the stops, whether that was asked for or a high rate cannot be
   /// kept: to go on asking would keep the CPU from the thread we wait for.
   [[nodiscard]] bool waits_for_stop() const;
   [[nodiscard]] bool search();
+  /// Keeps why a search found nothing.
+  void note(const Error& error);
   void begin(Clock::time_point now);
   void lose();
   /// One tick, after which the interval is widened where holding the target took more than it may. As

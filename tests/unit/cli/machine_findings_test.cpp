@@ -62,20 +62,37 @@ TEST_CASE("without /proc or process_vm_readv nothing can be sampled", "[cli]") {
   auto kernel = good_kernel();
   kernel.has_own_proc = false;
   kernel.read_memory = ENOSYS;
+  kernel.memory_file = EACCES;
   CHECK(finding_of(kernel, root_rights(), "/proc is not mounted").verdict == Verdict::fail);
   const auto reading =
       finding_of(kernel, root_rights(), "process_vm_readv is refused: Function not implemented");
   CHECK(reading.verdict == Verdict::fail);
-  CHECK_THAT(reading.cure, Catch::Contains("CONFIG_CROSS_MEMORY_ATTACH") && Catch::Contains("seccomp"));
+  CHECK_THAT(reading.cure, Catch::Contains("sandbox") && !Catch::Contains("seccomp"));
+}
+
+TEST_CASE("where /proc/PID/mem is open, process_vm_readv need not be", "[cli]") {
+  auto kernel = good_kernel();
+  kernel.read_memory = EPERM;
+  auto rights = root_rights();
+  rights.own.seccomp = 2;
+  const auto reading = finding_of(kernel, rights, "process_vm_readv is refused: Operation not permitted");
+  CHECK(reading.verdict == Verdict::note);
+  CHECK_THAT(reading.what, Catch::Contains("/proc/PID/mem is read instead"));
+  CHECK_THAT(reading.cure, Catch::Contains("seccomp filter"));
+}
+
+TEST_CASE("where no thread can be stopped sampling as usual does not work", "[cli]") {
+  auto kernel = good_kernel();
+  kernel.stop = {"ptrace", EPERM};
+  const auto stopping = finding_of(kernel, root_rights(), "ptrace is refused: Operation not permitted");
+  CHECK(stopping.verdict == Verdict::fail);
+  CHECK_THAT(stopping.cure, Catch::Contains("--hold preempt"));
 }
 
 TEST_CASE("what the kernel lacks and is not needed always is a note", "[cli]") {
   auto kernel = good_kernel();
-  kernel.trace = EPERM;
   kernel.pidfd = ENOSYS;
   kernel.counts_turns = false;
-  CHECK(finding_of(kernel, root_rights(), "ptrace is refused: Operation not permitted").verdict ==
-        Verdict::note);
   CHECK(finding_of(kernel, root_rights(), "pidfd_open is refused").verdict == Verdict::note);
   CHECK_THAT(finding_of(kernel, root_rights(), "schedstat does not").cure,
              Catch::Contains("task_delayacct=1"));

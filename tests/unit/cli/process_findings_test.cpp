@@ -124,6 +124,16 @@ TEST_CASE("what we may not look at is noted and does not fail", "[cli]") {
   CHECK(finding_of(facts, rights_of(65534), "its program cannot be read").verdict == Verdict::note);
 }
 
+TEST_CASE("closed calls are noted of a process that we may trace", "[cli]") {
+  auto facts = plain_facts();
+  facts.shows_calls = false;
+  const auto closed = finding_of(facts, rights_of(1000), "/proc/42/syscall is closed to us");
+  CHECK(closed.verdict == Verdict::note);
+  CHECK_THAT(closed.cure, Catch::Contains("CAP_DAC_READ_SEARCH"));
+  facts.program.reset();
+  CHECK(finding_of(facts, rights_of(1000), "is closed to us").verdict == Verdict::fail);
+}
+
 TEST_CASE("a program for another machine fails", "[cli]") {
   auto facts = plain_facts();
   facts.kind = ProgramKind::bits_32;

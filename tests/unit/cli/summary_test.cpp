@@ -111,6 +111,25 @@ TEST_CASE("a run whose ticks failed gives each reason, the most frequent first",
         "2 failed, another tracer held the thread");
 }
 
+TEST_CASE("a run whose ticks all failed by a refusal is one, whatever idle threads it has seen", "[cli]") {
+  RunSummary summary;
+  summary.asked = 10;
+  summary.late = 1;
+  summary.samples = 18;
+  failed(summary, TickFailure::refused) = 9;
+  const auto refused = refused_stops(summary, Pid{42}, true);
+  REQUIRE(refused);
+  CHECK(refused->kind() == ErrorKind::permission);
+  CHECK_THAT(refused->what(), Catch::Contains("process 42 could be sampled in 9 ticks: the kernel refused"));
+  CHECK_THAT(refused->hint(), Catch::Contains("--hold preempt"));
+  CHECK(refused_stops(summary, Pid{42}, false)->hint() == "use --hold none");
+  failed(summary, TickFailure::unreadable) = 1;
+  CHECK_FALSE(refused_stops(summary, Pid{42}, true));
+  failed(summary, TickFailure::unreadable) = 0;
+  summary.taken = 1;
+  CHECK_FALSE(refused_stops(summary, Pid{42}, true));
+}
+
 TEST_CASE("the progress line says how far the run is", "[cli]") {
   CHECK(progress_text(Pid{4242}, 3200ms, 10s, 320, 960) ==
         "sampling 4242: 3.2 of 10 s, 320 ticks, 960 samples");

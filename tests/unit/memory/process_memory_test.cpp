@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "../process/call_filter.h"
 #include "../process/test_child.h"
 #include "catch.h"
 #include "sampler/base/error.h"
@@ -242,6 +243,31 @@ TEST_CASE("a process that has ended is not the same program, not even as a zombi
   CHECK_FALSE(memory.is_same_program());
   child.end();
   CHECK_FALSE(memory.is_same_program());
+}
+
+TEST_CASE("where process_vm_readv is refused memory is read by its file", "[memory]") {
+  Pages pages{3};
+  const Pipe wait;
+  ExecutingChild other;
+  TestChild target{[&] { (void)wait.take(); }};
+  const SharedPage seen;
+  const TestChild us{[&] {
+    if (!refuse_call(SYS_process_vm_readv)) return;
+    ProcessMemory memory{Process{target.pid()}};
+    Batch batch{pages, 1500};
+    batch.ranges[700].from = {64};
+    memory.read_batch(batch.ranges, batch.unread);
+    std::array<std::byte, 8> bytes;
+    const bool is_read = batch.unread == std::vector<std::uint32_t>{700} &&
+                         memory.read(pages.address(4090), bytes) && are_initial(bytes, 4090) &&
+                         !memory.read({64}, bytes) && !memory.read({~0ULL}, bytes);
+    const ProcessMemory of_other{Process{other.pid()}};
+    const bool was_same = of_other.is_same_program();
+    other.exec();
+    seen->progress = is_read && was_same && !of_other.is_same_program() ? 1 : 2;
+  }};
+  REQUIRE(::waitpid(number(us.pid()), nullptr, 0) == number(us.pid()));
+  CHECK(seen->progress == 1);
 }
 
 TEST_CASE("we are the same program as ever", "[memory]") {

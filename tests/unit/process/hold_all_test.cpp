@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
+#include <optional>
 #include <string>
 #include <thread>
 #include <variant>
@@ -93,10 +93,10 @@ bool is_held(const StopAttempt& attempt) {
 bool is_pending(const StopAttempt& attempt) {
   return std::holds_alternative<StopPending>(attempt);
 }
-/// errno of a refused attempt; 0 where it was not refused.
-int refusal(const StopAttempt& attempt) {
+/// Why an attempt was refused; nothing where it was not.
+std::optional<Refusal> refusal(const StopAttempt& attempt) {
   const auto* refused = std::get_if<StopRefused>(&attempt);
-  return refused != nullptr ? refused->code : 0;
+  return refused != nullptr ? std::optional{refused->why} : std::nullopt;
 }
 bool are_held(const std::vector<StopAttempt>& attempts) {
   return std::all_of(attempts.begin(), attempts.end(), is_held);
@@ -159,7 +159,7 @@ TEST_CASE("one that cannot stop and one that has ended do not keep the others fr
     const std::array tids{ended.tid(), first.tid(), stuck.tid(), last.tid()};
     const auto attempts = tracer.hold_all(tids, 1500ms);
     REQUIRE(attempts.size() == 4);
-    CHECK(refusal(attempts[0]) == ESRCH);
+    CHECK(refusal(attempts[0]) == Refusal::ended);
     CHECK(is_held(attempts[1]));
     CHECK(is_pending(attempts[2]));
     CHECK(is_held(attempts[3]));
@@ -193,7 +193,7 @@ TEST_CASE("a thread that has ended in a process that lives is refused, and its n
   Tracer tracer;
   {
     const auto attempts = tracer.hold_all(threads.tids(), long_spin);
-    CHECK(refusal(attempts[1]) == ESRCH);
+    CHECK(refusal(attempts[1]) == Refusal::ended);
     CHECK((is_held(attempts[0]) && is_held(attempts[2]) && is_held(attempts[3])));
   }
   CHECK_FALSE(tracer.has_pending());
@@ -226,7 +226,7 @@ TEST_CASE("stops that nobody waits for are collected when they come", "[process]
     const auto attempts = tracer.hold_all(threads.tids(), 0us);
     std::size_t pending = 0;
     for (std::size_t i = 0; i < attempts.size(); ++i) {
-      CHECK(refusal(attempts[i]) == 0);
+      CHECK_FALSE(refusal(attempts[i]));
       CHECK(tracer.is_pending(threads.tids()[i]) == is_pending(attempts[i]));
       pending += is_pending(attempts[i]) ? 1U : 0U;
     }
@@ -250,7 +250,7 @@ TEST_CASE("a thread whose stop is pending already is refused and stays pending",
   Tracer tracer;
   REQUIRE(is_pending(tracer.hold(stuck.tid())));
   const auto attempts = tracer.hold_all(std::array{stuck.tid(), busy.tid()}, long_spin);
-  CHECK(refusal(attempts[0]) == EPERM);
+  CHECK(refusal(attempts[0]) == Refusal::traced);
   CHECK(is_held(attempts[1]));
   CHECK(tracer.is_pending(stuck.tid()));
   stuck.let_go();

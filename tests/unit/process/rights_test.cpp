@@ -44,6 +44,13 @@ TEST_CASE("without yama another user's process needs that user or root", "[proce
   CHECK_THAT(trace_hint(rights_of(1000, 0, 0)), Catch::Contains("another user"));
 }
 
+TEST_CASE("a seccomp filter is named where there is one, and only there", "[process]") {
+  auto rights = rights_of(1000, 0, 0);
+  CHECK_THAT(refused_call_hint(rights), Catch::Contains("sandbox") && !Catch::Contains("seccomp"));
+  rights.own.seccomp = 2;
+  CHECK_THAT(refused_call_hint(rights), Catch::Contains("seccomp=unconfined"));
+}
+
 TEST_CASE("a refusal despite the capability is a security module's or a user namespace's", "[process]") {
   auto rights = rights_of(0, ptrace_bit, 1);
   CHECK_THAT(trace_hint(rights), Catch::Contains("security module"));

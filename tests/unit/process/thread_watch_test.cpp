@@ -1,15 +1,31 @@
 #include "sampler/process/thread_watch.h"
 
+#include <linux/capability.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <string>
 
 #include "catch.h"
-#include "test_child.h"
+#include "traced_child.h"
 
 namespace sampler {
+namespace {
+
+/// From now on we are another user, with CAP_SYS_PTRACE and nothing else.
+bool keep_only_trace_capability() {
+  constexpr uid_t nobody = 65534;
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, 2> sets{};
+  sets[0].effective = sets[0].permitted = 1U << 19U;
+  return ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 && ::setresgid(nobody, nobody, nobody) == 0 &&
+         ::setresuid(nobody, nobody, nobody) == 0 && ::syscall(SYS_capset, &header, sets.data()) == 0;
+}
+
+}  // namespace
 
 TEST_CASE("a blocked call is its number and first argument", "[process]") {
   const auto call = parse_blocked_call("202 0x7f31a4000b60 0x189 0x0 0x0 0x0 0xffffffff 0x7ffd10 0x7f3a\n");
@@ -45,6 +61,41 @@ TEST_CASE("a text that is no call is refused", "[process]") {
   CHECK_FALSE(parse_blocked_call("0x5 0x1"));
   CHECK_FALSE(parse_blocked_call("99999999999999999999 0x1"));
   CHECK_FALSE(parse_blocked_call("5 0x11111111111111111"));
+}
+
+TEST_CASE("departures are those that were asked for and those that were not", "[process]") {
+  CHECK(parse_departures("Name:\tx\nvoluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\n") == 42);
+  CHECK_FALSE(parse_departures("voluntary_ctxt_switches:\t40\n"));
+  CHECK_FALSE(parse_departures("nonvoluntary_ctxt_switches:\t2\n"));
+  CHECK_FALSE(parse_departures(""));
+}
+
+TEST_CASE("with the capability alone a thread's calls are closed, and its turns tell whether it is on a CPU",
+          "[process]") {
+  if (::geteuid() != 0) {
+    WARN("not run: to become another user takes root");
+    return;
+  }
+  const Pipe wait;
+  const TestChild blocked{[&] { (void)wait.take(); }};
+  const BusyChild busy;
+  const SharedPage seen;
+  const TestChild us{[&] {
+    if (!keep_only_trace_capability()) return;
+    const ThreadWatch its{blocked.pid(), blocked.tid()};
+    const ThreadWatch other{busy.pid(), busy.tid()};
+    bool is_told = its.hides_calls() && !its.blocked_call() && !its.stack_pointer();
+    is_told = is_told && comes_true([&] { return !its.is_on_cpu(); });
+    is_told = is_told && comes_true([&] { return other.is_on_cpu(); });
+    for (int i = 0; i < 1000; ++i) is_told = is_told && !its.is_on_cpu();
+    seen->progress = is_told ? 1 : 2;
+  }};
+  REQUIRE(::waitpid(number(us.pid()), nullptr, 0) == number(us.pid()));
+  CHECK(seen->progress == 1);
+}
+
+TEST_CASE("a watch that may see calls does not hide them", "[process]") {
+  CHECK_FALSE(ThreadWatch{Pid{::getpid()}, Tid{::getpid()}}.hides_calls());
 }
 
 TEST_CASE("where no more files may be open a thread is told to lack them", "[process]") {

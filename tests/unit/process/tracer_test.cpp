@@ -3,9 +3,9 @@
 #include <sys/epoll.h>
 #include <sys/ptrace.h>
 
-#include <cerrno>
 #include <optional>
 
+#include "call_filter.h"
 #include "catch.h"
 #include "sampler/process/process.h"
 #include "sampler/process/thread_watch.h"
@@ -24,11 +24,11 @@ HeldThread hold(Tracer& tracer, Tid tid) {
   return std::move(*event.held);
 }
 
-/// errno of a refused hold; 0 where it was not refused.
-int refusal(Tracer& tracer, Tid tid) {
+/// Why a hold was refused; nothing where it was not.
+std::optional<Refusal> refusal(Tracer& tracer, Tid tid) {
   const auto attempt = tracer.hold(tid);
   const auto* refused = std::get_if<StopRefused>(&attempt);
-  return refused != nullptr ? refused->code : 0;
+  return refused != nullptr ? std::optional{refused->why} : std::nullopt;
 }
 
 /// Whether a stop cuts short the call that a child is blocked in.
@@ -183,7 +183,7 @@ TEST_CASE("a thread that does not exist cannot be held", "[process]") {
   TestChild child{[] {}};
   child.end();
   Tracer tracer;
-  CHECK(refusal(tracer, child.tid()) == ESRCH);
+  CHECK(refusal(tracer, child.tid()) == Refusal::ended);
   CHECK_FALSE(tracer.has_pending());
 }
 
@@ -200,8 +200,30 @@ TEST_CASE("a thread that another tracer holds is refused", "[process]") {
   }};
   REQUIRE(ready.take());
   Tracer tracer;
-  CHECK(refusal(tracer, child.tid()) == EPERM);
+  CHECK(refusal(tracer, child.tid()) == Refusal::traced);
   CHECK_FALSE(tracer.has_pending());
+}
+
+TEST_CASE("a zombie cannot be held, because it has ended", "[process]") {
+  const TestChild child{[] {}};
+  siginfo_t ended{};
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(number(child.pid())), &ended, WEXITED | WNOWAIT) == 0);
+  Tracer tracer;
+  CHECK(refusal(tracer, child.tid()) == Refusal::ended);
+}
+
+TEST_CASE("a thread that nobody traces and that we may not stop is refused as forbidden", "[process]") {
+  const Pipe wait;
+  const TestChild target{[&] { (void)wait.take(); }};
+  const SharedPage seen;
+  const TestChild us{[&] {
+    // As a security module does, or a filter that looks at whom the call is about.
+    if (!refuse_call(SYS_ptrace)) return;
+    Tracer tracer;
+    seen->progress = refusal(tracer, target.tid()) == Refusal::forbidden ? 1 : 2;
+  }};
+  REQUIRE(::waitpid(number(us.pid()), nullptr, 0) == number(us.pid()));
+  CHECK(seen->progress == 1);
 }
 
 TEST_CASE("a stop is pending while the thread cannot stop, and is collected when it can", "[process]") {
