@@ -8,6 +8,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import containers  # noqa: E402
 import harness  # noqa: E402
+import not_run  # noqa: E402
 import programs  # noqa: E402
 import standing  # noqa: E402
 
@@ -16,7 +17,7 @@ class Case(unittest.TestCase):
     maxDiff = None
 
     def setUp(self):
-        self.assertEqual(os.geteuid(), 0, "namespaces and root directories need root")
+        not_run.need_root(self)
 
     def assert_refused(self, status, pid, *words, **options):
         run = harness.run_sampler(self, "-p", pid, "-s", "0", expect=status, timeout=10, **options)
@@ -29,6 +30,7 @@ class Case(unittest.TestCase):
 
 class FromTheHost(Case):
     def test_threads_have_our_numbers_in_another_pid_namespace(self):
+        not_run.need_namespaces(self)
         target = standing.Standing(
             self, ["unshare", "--kill-child", "--pid", "--fork", "--mount-proc", programs.SYSTEM_PYTHON, standing.SCRIPT, "5", "spin"],
             generation=1)
@@ -36,6 +38,7 @@ class FromTheHost(Case):
         target.assert_seen()
 
     def test_threads_have_our_numbers_two_pid_namespaces_down(self):
+        not_run.need_namespaces(self)
         outer = ["unshare", "--kill-child", "--pid", "--fork", "--mount-proc"]
         target = standing.Standing(
             self, outer + outer + [programs.SYSTEM_PYTHON, standing.SCRIPT, "2", "spin"], generation=2)
@@ -43,6 +46,7 @@ class FromTheHost(Case):
         target.assert_seen()
 
     def test_a_forked_child_in_another_pid_namespace(self):
+        not_run.need_namespaces(self)
         # As a pre-forking server's workers: CPython's own number of the first thread is the parent's.
         enter = ["unshare", "--kill-child", "--pid", "--fork", "--mount-proc"]
         target = standing.Standing(self, enter + [programs.SYSTEM_PYTHON, standing.SCRIPT, "2", "spin", "fork"], generation=2)
@@ -68,12 +72,15 @@ class OtherFilesOfTheSameName(Case):
 
     def setUp(self):
         super().setUp()
-        self.other, self.interpreter = programs.shared_pythons(self, 2)
+        not_run.need_namespaces(self)
+        not_run.need_mapped_files(self)
+        self.interpreter = programs.shared_python(self)
         self.container = containers.Container(self)
         self.tree = programs.Tree(self.interpreter, os.path.join(self.container.directory, "tree"))
         self.executable, self.library = (self.container.inside(path) for path in (self.tree.executable, self.tree.library))
-        self.put_on_the_host(self.executable, harness.python_library(self.other))
-        self.put_on_the_host(self.library, harness.python_library(self.other))
+        other = programs.file_of_another_version(self, self.interpreter.version)
+        self.put_on_the_host(self.executable, other)
+        self.put_on_the_host(self.library, other)
 
     def put_on_the_host(self, path, file):
         top = os.path.join("/", *path.split("/")[:3])
@@ -183,6 +190,7 @@ class FromBeside(Case):
         harness.assert_not_held(self, target.pid)
 
     def test_from_a_user_namespace_a_target_outside_of_it(self):
+        not_run.need_user_namespaces(self)
         target = standing.start(self, programs.SYSTEM_PYTHON, "1")
         program = ["unshare", "--user", "--map-root-user", harness.sampler_binary()]
         self.assert_refused(harness.PERMISSION, target.pid, "user namespace", program=program)
@@ -192,6 +200,7 @@ class OtherProc(Case):
     """What /proc calls a process must be what the system calls call it."""
 
     def test_a_proc_of_another_pid_namespace(self):
+        not_run.need_namespaces(self)
         target = standing.start(self, programs.SYSTEM_PYTHON, "1")
         self.assert_refused(harness.PERMISSION, target.pid, "/proc is of another PID namespace", "mount -t proc",
                             program=["unshare", "--pid", "--fork", harness.sampler_binary()])
@@ -199,6 +208,7 @@ class OtherProc(Case):
                             program=["unshare", "--pid", "--fork", harness.sampler_binary()])
 
     def test_a_proc_of_another_pid_namespace_with_a_command(self):
+        not_run.need_namespaces(self)
         run = harness.run_sampler(self, "--", programs.SYSTEM_PYTHON, "-c", "1", expect=125,
                                   program=["unshare", "--pid", "--fork", harness.sampler_binary()])
         self.assertIn("/proc is of another PID namespace", run.errors)

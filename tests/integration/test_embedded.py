@@ -9,6 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
+import not_run  # noqa: E402
 import programs  # noqa: E402
 import standing  # noqa: E402
 
@@ -44,11 +45,10 @@ class Embedded(unittest.TestCase):
 
     def test_an_older_one_in_a_program_without_any_library(self):
         # Only glibc knows the numbers of its threads, and there is no libc.so.
-        older = [interpreter for interpreter in harness.interpreters() if (3, 8) <= interpreter.version < (3, 11)]
-        self.assertTrue(older, "no Python of 3.8 to 3.10, such as pyenv's")
-        home = os.path.dirname(os.path.dirname(older[0].executable))
-        target = standing.start(self, programs.static_embedder(self, older[0], "server"), env={"PYTHONHOME": home})
-        self.assertEqual(tuple(target.facts["version"]), older[0].version)
+        older = programs.python_without_thread_numbers(self)
+        home = os.path.dirname(os.path.dirname(older.executable))
+        target = standing.start(self, programs.static_embedder(self, older, "server"), env={"PYTHONHOME": home})
+        self.assertEqual(tuple(target.facts["version"]), older.version)
         target.assert_seen()
 
     def test_a_forked_child_of_a_program_without_any_library(self):
@@ -56,8 +56,7 @@ class Embedded(unittest.TestCase):
         standing.start(self, server, "2", "spin", "fork", generation=1).assert_seen()
 
     def test_one_in_a_shared_library_of_a_program_of_another_name(self):
-        libraries = programs.run_tool("python3-config", "--ldflags", "--embed")
-        server = programs.embedder(self, "server", *libraries.split())
+        server = programs.embedder(self, "server", *programs.shared_library())
         standing.start(self, server).assert_seen()
 
 
@@ -73,11 +72,12 @@ class Elsewhere(unittest.TestCase):
         return target
 
     def test_a_prefix_of_another_name_and_a_program_of_another_name(self):
-        interpreter, = programs.shared_pythons(self, 1)
+        interpreter = programs.shared_python(self)
         self.start(self.tree(interpreter, "my app (v2)", "server")).assert_seen()
 
     def test_files_that_were_deleted(self):
-        interpreter, = programs.shared_pythons(self, 1)
+        not_run.need_mapped_files(self)
+        interpreter = programs.shared_python(self)
         tree = self.tree(interpreter)
         target = self.start(tree)
         os.unlink(tree.executable)
@@ -87,11 +87,13 @@ class Elsewhere(unittest.TestCase):
         target.assert_seen()
 
     def test_files_that_an_upgrade_replaced_by_another_version(self):
-        other, interpreter = programs.shared_pythons(self, 2)
+        not_run.need_mapped_files(self)
+        interpreter = programs.shared_python(self)
+        other = programs.file_of_another_version(self, interpreter.version)
         tree = self.tree(interpreter)
         target = self.start(tree)
         for path in (tree.executable, tree.library):
-            shutil.copy(harness.python_library(other), path + ".new")
+            shutil.copy(other, path + ".new")
             os.rename(path + ".new", path)
         target.assert_seen()
 
@@ -114,7 +116,7 @@ class Elsewhere(unittest.TestCase):
         target.assert_seen()
 
     def test_another_python_that_the_process_becomes_is_sampled_on(self):
-        first, second = programs.shared_pythons(self, 2)
+        first, second = programs.two_pythons(self)
         target = standing.start(self, first.executable, "2")
         before = target.facts
         output = os.path.join(harness.scratch(self), "out.samp")
@@ -174,11 +176,10 @@ class Refused(unittest.TestCase):
 
     def test_an_older_one_whose_threads_nobody_can_number(self):
         """As with musl, which publishes nothing."""
-        older = [interpreter for interpreter in harness.interpreters() if (3, 8) <= interpreter.version < (3, 11)]
-        self.assertTrue(older, "no Python of 3.8 to 3.10, such as pyenv's")
-        server = programs.static_embedder(self, older[0], "server")
+        older = programs.python_without_thread_numbers(self)
+        server = programs.static_embedder(self, older, "server")
         programs.run_tool("strip", "--strip-symbol=_thread_db_pthread_tid", server)
-        home = os.path.dirname(os.path.dirname(older[0].executable))
+        home = os.path.dirname(os.path.dirname(older.executable))
         target = standing.start(self, server, env={"PYTHONHOME": home})
         self.assert_refused(target.pid, harness.UNSUPPORTED, "Python 3.", "numbers of its threads", "glibc")
 

@@ -9,6 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
+import not_run  # noqa: E402
 import pythons  # noqa: E402
 
 GENERATOR = os.path.join(pythons.ROOT, "tools", "gen_layout.py")
@@ -24,9 +25,7 @@ class LayoutDirectory(unittest.TestCase):
     def setUp(self):
         self.python = find_unknown()
         if self.python is None:
-            if UNKNOWN in os.environ.get("SAMPLER_REQUIRED_PYTHONS", "").split():
-                self.fail("no Python %s was found" % UNKNOWN)
-            self.skipTest("no Python %s was found; tools/pythons fetch makes one" % UNKNOWN)
+            not_run.no_python(self, [UNKNOWN], "no Python %s was found" % UNKNOWN, "tools/pythons fetch " + UNKNOWN)
         self.folder = harness.scratch(self)
         self.target = harness.Target(self, self.python, "single.py", "sleep")
 

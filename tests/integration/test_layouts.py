@@ -9,6 +9,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
+import not_run  # noqa: E402
 import pythons  # noqa: E402
 
 GENERATOR = os.path.join(pythons.ROOT, "tools", "gen_layout.py")
@@ -89,6 +90,13 @@ class Layouts(unittest.TestCase):
         self.assertTrue(compared, "nothing was compared: no Python with headers was found")
         self.assertEqual([], pythons.missing_versions(compared), "required versions that were not compared")
 
+    def assert_some_publish(self, compared):
+        """Their tables of offsets are compared; those from 3.13 on have one."""
+        if not compared:
+            publishing = [version for version in pythons.layout_versions() if "schema" in rows(committed(version))]
+            not_run.no_python(self, publishing, "no Python that publishes its offsets (3.13 and later) was found with its headers",
+                              "tools/pythons fetch 3.14")
+
     def test_every_schema_equals_what_the_headers_give(self):
         compared = []
         for python in pythons.found_pythons():
@@ -97,7 +105,7 @@ class Layouts(unittest.TestCase):
             with self.subTest(python=python.executable), open(schema_file(python.version)) as file:
                 self.assertEqual(file.read(), generate(python, "--schema"))
             compared.append(python.version)
-        self.assertTrue(compared, "no Python that publishes its offsets was found")
+        self.assert_some_publish(compared)
 
     def test_every_published_table_says_what_the_headers_say(self):
         compared = []
@@ -116,7 +124,7 @@ class Layouts(unittest.TestCase):
                 self.assertEqual({}, wrong, "what the table says, and the headers")
                 print("compared: %d words of the table of %s" % (len(told), python.executable))
             compared.append(python.name)
-        self.assertTrue(compared, "no Python that publishes its offsets was found")
+        self.assert_some_publish(compared)
 
     def test_check_mode_refuses_a_layout_that_differs(self):
         usable = [python for python in pythons.found_pythons() if not left_out(python)]

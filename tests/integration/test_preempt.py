@@ -7,6 +7,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
+import not_run  # noqa: E402
 
 
 CPUSETS = "/sys/fs/cgroup/cpuset"
@@ -22,7 +23,7 @@ def cpuset_of(test, cpu):
     try:
         path = tempfile.mkdtemp(prefix="sampler-test-", dir=CPUSETS)
     except OSError as error:
-        test.skipTest("no cpuset can be made: %s" % error)
+        not_run.not_run(test, "no cpuset can be made: %s" % error, "as root of a machine whose cgroups are of version 1")
     test.addCleanup(os.rmdir, path)
     with open(os.path.join(CPUSETS, "cpuset.mems")) as mems:
         write(path, "cpuset.mems", mems.read())
@@ -59,7 +60,7 @@ class Preempt:
         try:
             os.sched_setscheduler(target.facts["tids"]["spin1"], os.SCHED_RR, os.sched_param(1))
         except PermissionError:
-            self.skipTest("realtime priority is not to be had")
+            not_run.not_run(self, "realtime priority is not to be had", not_run.AS_ROOT)
         run = harness.run_sampler(self, "-p", target.pid, "-s", "0.5", "--hold", "preempt")
         harness.assert_accounts(self, run)
         self.assertIn("failed: the thread, or another on its CPU, has realtime priority", run.errors)

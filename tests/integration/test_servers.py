@@ -5,6 +5,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
+import not_run  # noqa: E402
 import servers  # noqa: E402
 
 
@@ -63,6 +64,9 @@ class Uwsgi(Servers):
 
 
 class ModWsgi(Servers):
+    def setUp(self):
+        not_run.need_other_users(self)
+
     def test_an_application_in_a_subinterpreter_stands_where_it_says(self):
         server = servers.Apache(self, "%{RESOURCE}")
         requests = [server.request(), server.request()]

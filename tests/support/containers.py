@@ -1,6 +1,7 @@
 """A small Debian 12 in a directory of its own, and processes that have it as their root, in namespaces of their own.
 
-Environment: SAMPLER_CACHE (where it is kept, see pythons.py). It is made when it is first needed, in about 15 s.
+Environment: SAMPLER_CACHE (where it is kept, see pythons.py). It is made when it is first needed, in about 15 s, or by
+running this as a program.
 """
 import fcntl
 import os
@@ -10,6 +11,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
+import not_run  # noqa: E402
 import programs  # noqa: E402
 import pythons  # noqa: E402
 import standing  # noqa: E402
@@ -32,16 +34,22 @@ def debian():
     with open(path + ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.isdir(path):
-            assert os.geteuid() == 0, "to make a Debian root directory, and to enter it, needs root"
             making = path + ".making"
             shutil.rmtree(making, ignore_errors=True)
-            programs.run_tool("mmdebstrap", "--quiet", "--variant=extract", "--include=" + _PACKAGES, "bookworm", making)
+            programs.run_tool("mmdebstrap", "--quiet", "--variant=extract", "--include=" + _PACKAGES, "bookworm", making,
+                              timeout=800)
             for unneeded in ("var/lib/apt", "var/cache/apt", "usr/share/doc", "usr/share/locale", "usr/share/man"):
                 shutil.rmtree(os.path.join(making, unneeded), ignore_errors=True)
             for needed in ("proc", "tmp", "mnt"):
                 os.makedirs(os.path.join(making, needed), exist_ok=True)
             os.rename(making, path)
     return path
+
+
+def _need(test, enter):
+    """The test needs to enter namespaces, or a root directory, this way."""
+    if enter[0] == "unshare":
+        not_run.need_namespaces(test, *enter[len(NAMESPACES):])
 
 
 def capabilities(names):
@@ -54,6 +62,7 @@ class Container:
     """A directory below the Debian root for a test's files, and how to run programs there."""
 
     def __init__(self, test):
+        not_run.need_root(test)
         self.test, self.root = test, debian()
         self.directory = tempfile.mkdtemp(prefix="sampler-test-", dir=os.path.join(self.root, "tmp"))
         test.addCleanup(shutil.rmtree, self.directory, True)
@@ -73,6 +82,7 @@ class Container:
 
     def start(self, enter, *words, python=PYTHON, privileges=(), **options):
         """standing.py, its root the container's; `enter` is how: ["chroot"], or unshare and its options."""
+        _need(self.test, enter)
         where = ["--mount-proc", "--root=" + self.root, "--wd=/"]
         way = enter + where if enter[0] == "unshare" else enter + [self.root]
         command = way + list(privileges) + [python, self.script] + list(words or ("3", "spin"))
@@ -80,6 +90,7 @@ class Container:
 
     def start_on_overlay(self, directory):
         """standing.py in a root that is an overlay of the container's, mounted below `directory`."""
+        not_run.need_overlays(self.test)
         command = NAMESPACES + ["sh", "-c", _ENTER_OVERLAY, "sh", directory, self.root, PYTHON, self.script, "3", "spin"]
         return standing.Standing(self.test, command, generation=1)
 
@@ -108,3 +119,9 @@ def beside(target, privileges=()):
 
 def is_in_user_namespace(target):
     return os.readlink("/proc/%d/ns/user" % target.pid) != os.readlink("/proc/self/ns/user")
+
+
+if __name__ == "__main__":
+    # Only root needs it: others cannot enter it.
+    if os.geteuid() == 0:
+        print(debian())

@@ -8,6 +8,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
+import not_run  # noqa: E402
+import pythons  # noqa: E402
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 # Enough for the library's modules that a target imports, a tenth of the whole.
@@ -15,10 +17,10 @@ _LEFT_OUT = shutil.ignore_patterns("site-packages", "dist-packages", "test", "te
                                    "tkinter", "ensurepip", "lib2to3", "turtledemo", "pydoc_data", "*.a")
 
 
-def run_tool(*command, **options):
+def run_tool(*command, timeout=120, **options):
     """What a tool says on its stdout; one that is missing or fails, fails by name."""
     try:
-        return subprocess.run(command, check=True, timeout=120, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        return subprocess.run(command, check=True, timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               **options).stdout.decode()
     except FileNotFoundError:
         raise AssertionError("%s is missing; tools/setup test installs it" % command[0]) from None
@@ -43,6 +45,19 @@ def static_library():
     """What links all of Debian's Python into a program."""
     version = run_tool(SYSTEM_PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
     return ["-l:libpython%s.a" % version.strip(), "-lexpat", "-lz", "-lm"]
+
+
+def shared_library():
+    """What links Debian's shared libpython to a program."""
+    return run_tool("python3-config", "--ldflags", "--embed").split()
+
+
+def python_without_thread_numbers(test):
+    """One of 3.8 to 3.10, whose threads only glibc can number, and which can be linked into a program."""
+    found = [interpreter for interpreter in harness.interpreters() if (3, 8) <= interpreter.version < (3, 11)]
+    if not found:
+        not_run.no_python(test, ["3.8", "3.9", "3.10"], "no Python of 3.8 to 3.10 was found", not_run.BY_PYENV % "3.10")
+    return found[0]
 
 
 def static_embedder(test, interpreter, name):
@@ -77,7 +92,7 @@ class Tree:
 
 
 @functools.lru_cache(maxsize=None)
-def _shared_pythons():
+def shared_pythons():
     """{version: interpreter} of those from 3.8 on that are in a shared library."""
     found = {}
     for interpreter in harness.interpreters():
@@ -87,11 +102,46 @@ def _shared_pythons():
     return found
 
 
-def shared_pythons(test, count):
-    """The newest of different versions that are in a shared library, ascending."""
-    found = _shared_pythons()
-    test.assertGreaterEqual(len(found), count, "not enough Pythons from 3.8 on with a shared libpython, such as pyenv's")
-    return [found[version] for version in sorted(found)[-count:]]
+def shared_python(test):
+    """The newest that is in a shared library; where none was found, one made of Debian's libpython."""
+    found = shared_pythons()
+    if found:
+        return found[max(found)]
+    return harness.Interpreter(pythons.ask(embedder(test, "python3", *shared_library())))
+
+
+def two_pythons(test):
+    """The newest two of different versions that are in a shared library, ascending; any two where there are not so many."""
+    shared = shared_pythons()
+    found = {interpreter.version: interpreter for interpreter in harness.interpreters()
+             if not interpreter.musl and not interpreter.free_threaded and interpreter.version >= (3, 8)}
+    chosen = shared if len(shared) >= 2 else {**found, **shared}
+    if len(chosen) < 2:
+        not_run.no_python(test, harness.SUPPORTED, "no Python of a second version was found", "tools/pythons fetch 3.14")
+    return [chosen[version] for version in sorted(chosen)[-2:]]
+
+
+# The names that tell a CPython, and what they stand for in no process.
+_NAMES_OF_A_PYTHON = """
+#include <stdint.h>
+const uint32_t Py_Version = %#x;
+long PyCode_Type[64] = {1}, PyFrame_Type[64] = {1};
+char _PyRuntime[1 << 18] = {1};
+"""
+
+
+def file_of_another_version(test, version):
+    """A file with a CPython of another version in it, never to be run; made where no such Python was found."""
+    others = {interpreter.version: interpreter for interpreter in harness.interpreters()
+              if interpreter.version >= (3, 8) and interpreter.version != version}
+    shared = {other: shared_pythons()[other] for other in others if other in shared_pythons()}
+    if others:
+        other = (shared or others)[max(shared or others)]
+        return harness.python_library(other) or os.path.realpath(other.executable)
+    path = os.path.join(harness.scratch(test), "libpython.so")
+    source = _NAMES_OF_A_PYTHON % (version[0] << 24 | version[1] + 1 << 16)
+    run_tool("gcc", "-shared", "-fPIC", "-x", "c", "-o", path, "-", input=source.encode())
+    return path
 
 
 def start_ready(test, *command, **options):

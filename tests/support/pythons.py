@@ -77,9 +77,20 @@ def layout_file(version):
     return os.path.join(ROOT, "cpython_offsets", version + ".layout")
 
 
+def layout_versions():
+    """The versions that have a layout file."""
+    files = glob.glob(layout_file("*"))
+    return [os.path.basename(path)[:-len(".layout")] for path in files]
+
+
 def missing_versions(names):
     """What SAMPLER_REQUIRED_PYTHONS wants and is not in `names`."""
-    return [version for version in os.environ.get("SAMPLER_REQUIRED_PYTHONS", "").split() if version not in names]
+    return [version for version in required() if version not in names]
+
+
+def required():
+    """What SAMPLER_REQUIRED_PYTHONS names."""
+    return os.environ.get("SAMPLER_REQUIRED_PYTHONS", "").split()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "catch.h"
+#include "not_run.h"
 #include "sampler/process/scheduling.h"
 #include "traced_child.h"
 
@@ -34,8 +35,7 @@ TEST_CASE("jobs run on the CPU, one after the other, before finish() returns", "
 
 TEST_CASE("who gives a job goes on until he asks for its end", "[process]") {
   if (our_cpus().size() < 2) {
-    WARN("not run: there is one CPU only");
-    return;
+    return not_run("there is one CPU only", "on a machine with two CPUs");
   }
   CpuThread thread{our_cpus().back()};
   std::atomic<bool> may_end = false;
@@ -75,8 +75,7 @@ TEST_CASE("a job is not begun where the CPU is not to be had, then or later", "[
     while (std::chrono::steady_clock::now() < end) continue;
   }};
   if (!comes_true([&] { return ::sched_getscheduler(number(greedy.pid())) == SCHED_FIFO; })) {
-    WARN("not run: realtime priority is not to be had");
-    return;
+    return not_run("realtime priority is not to be had", as_root);
   }
   int runs = 0;
   int refused = 0;

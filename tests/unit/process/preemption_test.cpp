@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "catch.h"
+#include "not_run.h"
 #include "traced_child.h"
 
 namespace sampler {
@@ -33,7 +34,7 @@ int our_policy() {
 /// Whether a test that needs two CPUs can be run.
 bool has_two_cpus() {
   const bool has = our_cpus().size() > 1;
-  if (!has) WARN("not run: there is one CPU only");
+  if (!has) not_run("there is one CPU only", "on a machine with two CPUs");
   return has;
 }
 
@@ -148,7 +149,7 @@ constexpr int many = 5'000;
 
 bool is_counted() {
   const bool is = ThreadWatch{Pid{::getpid()}, Tid{::getpid()}}.turns().has_value();
-  if (!is) WARN("not run: this kernel has no schedstat");
+  if (!is) not_run("this kernel has no schedstat", "a kernel with CONFIG_SCHEDSTATS");
   return is;
 }
 
@@ -279,8 +280,7 @@ TEST_CASE("nothing is proven while the visitor itself lost the CPU", "[process]"
     while (go.take()) done.give();
   }};
   if (!comes_true([&] { return ::sched_getscheduler(number(other.pid())) == SCHED_FIFO; })) {
-    WARN("not run: realtime priority is not to be had");
-    return;
+    return not_run("realtime priority is not to be had", as_root);
   }
   const WaitingChild waiting{cpus.back()};
   REQUIRE(comes_true([&] { return preemptor.visit(waiting.watch, waiting.place(), [] {}).stood_still; }));
@@ -387,8 +387,7 @@ TEST_CASE("a thread of realtime priority is not visited", "[process]") {
   const WaitingChild waiting;
   const sched_param low{1};
   if (::sched_setscheduler(number(waiting.child.pid()), SCHED_FIFO, &low) != 0) {
-    WARN("not run: realtime priority is not to be had");
-    return;
+    return not_run("realtime priority is not to be had", as_root);
   }
   REQUIRE(waiting.place().is_realtime);
   Preemptor preemptor;

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "catch.h"
+#include "not_run.h"
 #include "sampler/base/error.h"
 #include "test_child.h"
 
@@ -119,8 +120,7 @@ TEST_CASE("a zombie is an error that names its parent", "[process]") {
 TEST_CASE("a kernel thread is no Python", "[process]") {
   const auto stat = read_stat("2");
   if (!stat || (stat->flags & 0x00200000U) == 0) {
-    WARN("not run: process 2 is no kernel thread here");
-    return;
+    return not_run("process 2 is no kernel thread here", "outside of a container, or with its --pid=host");
   }
   const auto error = error_of(Pid{2});
   CHECK(error.kind() == ErrorKind::not_python);
@@ -174,8 +174,7 @@ TEST_CASE("an ended process has no mappings", "[process]") {
 
 TEST_CASE("nobody traces us", "[process]") {
   if (text_of("/proc/self/status").find("TracerPid:\t0\n") == std::string::npos) {
-    WARN("not run: the test runs under a debugger");
-    return;
+    return not_run("the test runs under a debugger", "run it without");
   }
   CHECK_FALSE(find_tracer(Process{Pid{::getpid()}}));
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "catch.h"
+#include "not_run.h"
 #include "test_child.h"
 
 namespace sampler {
@@ -19,7 +20,7 @@ bool is_realtime() {
 
 bool has_realtime() {
   const bool has = can_be_realtime();
-  if (!has) WARN("not run: realtime priority is not to be had");
+  if (!has) not_run("realtime priority is not to be had", as_root);
   return has;
 }
 

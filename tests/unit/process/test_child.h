@@ -9,14 +9,18 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <cstring>
 #include <new>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "catch.h"
+#include "not_run.h"
 #include "sampler/base/ids.h"
 #include "sampler/base/unique_fd.h"
 #include "sampler/process/scheduling.h"
@@ -110,6 +114,17 @@ class TestChild : public ChildGuard {
     ::_exit(0);
   }
 };
+
+/// Whether we may make a PID namespace; where not, a test that needs one is told as not run.
+inline bool has_pid_namespaces() {
+  const TestChild child{[] { ::_exit(::unshare(CLONE_NEWPID) == 0 ? 0 : errno); }};
+  int status = 0;
+  REQUIRE(::waitpid(number(child.pid()), &status, 0) == number(child.pid()));
+  if (status == 0) return true;
+  not_run(std::string{"PID namespaces cannot be made here: "} + std::strerror(WEXITSTATUS(status)),
+          with_more_rights);
+  return false;
+}
 
 /// A pipe whose ends are ours and our children's.
 class Pipe {
