@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <string_view>
+#include <span>
 #include <vector>
 
 #include "cli/commands.h"
@@ -52,10 +52,7 @@ int run(std::span<const char* const> arguments) {
 /// With a command to run, its status is ours, so our own failures are those of env(1).
 int failure_status(std::span<const char* const> arguments, ErrorKind kind) {
   constexpr int own_failure = 125;
-  const bool runs_command = std::any_of(arguments.begin(), arguments.end(), [](std::string_view word) {
-    return word == "-t" || word == "--trace" || word == "--";
-  });
-  return runs_command ? own_failure : static_cast<int>(kind);
+  return asks_for_command(arguments) ? own_failure : static_cast<int>(kind);
 }
 
 }  // namespace
