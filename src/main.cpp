@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <exception>
 #include <span>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "cli/options.h"
 #include "sampler/base/error.h"
 #include "sampler/base/log.h"
+#include "sampler/base/standard_streams.h"
 #include "sampler/cpython/layout_catalog.h"
 
 namespace {
@@ -32,11 +32,11 @@ int run_command(const Options& options) {
 int run(std::span<const char* const> arguments) {
   const auto options = parse_options(arguments);
   if (options.help) {
-    fmt::print("{}", help_text());
+    print(help_text());
     return 0;
   }
   if (options.version) {
-    fmt::print("{}", version_text(LayoutCatalog{}.versions()));
+    print(version_text(LayoutCatalog{}.versions()));
     return 0;
   }
   if (!options.log.empty()) configure_logging(options.log);
@@ -58,14 +58,15 @@ int failure_status(std::span<const char* const> arguments, ErrorKind kind) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  reserve_standard_descriptors();
   const std::vector<const char*> arguments(argv + std::min(argc, 1), argv + argc);
   try {
     return run(arguments);
   } catch (const Error& error) {
-    fmt::print(stderr, "sampler: {}\n", error_line(error));
+    say(fmt::format("sampler: {}\n", error_line(error)));
     return failure_status(arguments, error.kind());
   } catch (const std::exception& error) {
-    fmt::print(stderr, "sampler: internal error: {}; please report it\n", printable(error.what()));
+    say(fmt::format("sampler: internal error: {}; please report it\n", printable(error.what())));
     return failure_status(arguments, ErrorKind::internal);
   }
 }

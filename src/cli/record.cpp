@@ -4,14 +4,16 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
+#include <chrono>
 #include <memory>
+#include <utility>
 
 #include "cli/commands.h"
 #include "cli/layouts.h"
 #include "cli/summary.h"
 #include "sampler/base/error.h"
 #include "sampler/base/log.h"
+#include "sampler/base/standard_streams.h"
 #include "sampler/export/format_registry.h"
 #include "sampler/export/output_file.h"
 #include "sampler/process/child.h"
@@ -28,27 +30,38 @@ constexpr int not_found = 127;
 constexpr int signal_base = 128;
 
 void print_error(const std::string& text) {
-  fmt::print(stderr, "sampler: {}\n", printable(text));
+  say(fmt::format("sampler: {}\n", printable(text)));
+}
+
+/// A write that cannot be done is an error that we tell, not a signal that ends us.
+void ignore_output_signals() {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
 }
 
 /// The progress line of a terminal: written over itself, and wiped away at the end.
 class ProgressLine {
+  /// Sampling does not wait for a terminal that was stopped (Ctrl-S).
+  static constexpr std::chrono::milliseconds no_wait{0};
+
  public:
   ProgressLine(const Options& options, const Sampler& sampler)
       : options_{options}, sampler_{sampler}, is_shown_{!options.quiet && ::isatty(STDERR_FILENO) == 1} {}
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
-  ~ProgressLine() {
-    if (was_written_) fmt::print(stderr, "\r\x1b[K");
+  ~ProgressLine() { wipe(); }
+
+  void wipe() noexcept {
+    if (std::exchange(was_written_, false)) say("\r\x1b[K", no_wait);
   }
 
   [[nodiscard]] std::function<void(const RunSummary&)> callback() {
     if (!is_shown_) return {};
     return [this](const RunSummary& summary) {
       const auto pid = sampler_.targets().front()->process().pid();
-      fmt::print(
-          stderr, "\r{}\x1b[K",
-          progress_text(pid, summary.elapsed, options_.sampling.duration, summary.taken, summary.samples));
+      say(fmt::format("\r{}\x1b[K", progress_text(pid, summary.elapsed, options_.sampling.duration,
+                                                  summary.taken, summary.samples)),
+          no_wait);
       was_written_ = true;
     };
   }
@@ -63,8 +76,8 @@ class ProgressLine {
 void warn_of_abi(const Options& options, const Target& target) {
   const auto version = target.version();
   if (options.quiet || !options.abi || !version || *options.abi == *version) return;
-  fmt::print(stderr, "sampler: warning: --abi says Python {}, but the process runs {}: --abi is not used\n",
-             to_string(*options.abi), to_string(*version));
+  say(fmt::format("sampler: warning: --abi says Python {}, but the process runs {}: --abi is not used\n",
+                  to_string(*options.abi), to_string(*version)));
 }
 
 /// One run of the record command: what it is made of, in the order of its life.
@@ -81,7 +94,7 @@ class Recorder {
   }
 
   int attach_and_run() {
-    ::signal(SIGPIPE, SIG_IGN);
+    ignore_output_signals();
     add_target(*options_.pid);
     sampler_.targets().front()->require_interpreter();
     warn_of_abi(options_, *sampler_.targets().front());
@@ -98,7 +111,7 @@ class Recorder {
 
   int start_and_run() {
     const auto child = start();
-    ::signal(SIGPIPE, SIG_IGN);
+    ignore_output_signals();
     sampler_.follow(child);
     bool has_failed = !sample(child);
     const int status = sampler_.wait_for_child();
@@ -158,16 +171,16 @@ class Recorder {
       if (options_.sampling.hold == Hold::preempt) sampler_.ask_for_realtime();
       sampler_.run(callbacks);
     }
-    const auto& target = *sampler_.targets().front();
-    if (target.is_lost() && !options_.quiet) {
-      fmt::print(stderr, "sampler: process {} became a program that is no Python: the run has ended\n",
-                 number(target.process().pid()));
-    }
     const auto summary = sampler_.summary();
     const auto outcome = write(summary);
     const bool is_told = !options_.quiet && outcome == WriteOutcome::written && !sampler_.is_output_closed();
-    if (!is_told || !target.was_found()) return;
-    fmt::print(stderr, "{}", summary_text(summary, options_.sampling.max_overhead));
+    if (!is_told) return;
+    const auto& target = *sampler_.targets().front();
+    if (target.is_lost()) {
+      print_error(fmt::format("process {} became a program that is no Python: the run has ended",
+                              number(target.process().pid())));
+    }
+    if (target.was_found()) say(summary_text(summary, options_.sampling.max_overhead));
   }
 
   WriteOutcome write(const RunSummary& summary) {
