@@ -167,25 +167,61 @@ class Recorder {
       ProgressLine progress{options_, sampler_};
       Sampler::Callbacks callbacks;
       callbacks.progress = progress.callback();
-      if (output_.rewritable()) callbacks.checkpoint = [this](const RunSummary& summary) { write(summary); };
+      if (output_.rewritable()) {
+        callbacks.checkpoint = [&](const RunSummary& summary) { checkpoint(summary, progress); };
+      }
       if (options_.sampling.hold == Hold::preempt) sampler_.ask_for_realtime();
       sampler_.run(callbacks);
     }
     const auto summary = sampler_.summary();
-    const auto outcome = write(summary);
+    const auto outcome = write_last(summary);
     const bool is_told = !options_.quiet && outcome == WriteOutcome::written && !sampler_.is_output_closed();
     if (!is_told) return;
+    tell_end();
+    if (sampler_.targets().front()->was_found())
+      say(summary_text(summary, options_.sampling.max_overhead));
+  }
+
+  /// Why the run has ended where nobody asked for it.
+  void tell_end() const {
     const auto& target = *sampler_.targets().front();
     if (target.is_lost()) {
       print_error(fmt::format("process {} became a program that is no Python: the run has ended",
                               number(target.process().pid())));
     }
-    if (target.was_found()) say(summary_text(summary, options_.sampling.max_overhead));
+  }
+
+  /// What cannot be written now may be at the next checkpoint or at the end: a directory that is away for a
+  /// moment, a disk that is full.
+  void checkpoint(const RunSummary& summary, ProgressLine& progress) {
+    try {
+      write(summary);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::output) throw;
+      if (!options_.quiet && !std::exchange(has_failed_checkpoint_, true)) {
+        progress.wipe();
+        print_error(fmt::format("warning: {}; sampling goes on, and the end is written", error_line(error)));
+      }
+    }
+  }
+
+  WriteOutcome write_last(const RunSummary& summary) {
+    try {
+      return write(summary);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::output || !output_.keeps_last_write()) throw;
+      throw Error{error.kind(), error.what(),
+                  fmt::format("{}; the file holds the first {} of {}", error.hint(), time_text(written_until_),
+                              time_text(summary.elapsed))};
+    }
   }
 
   WriteOutcome write(const RunSummary& summary) {
-    return output_.write([&](std::ostream& out) { sink_->write(out, summary, recording_.stacks); },
-                         [this] { return sampler_.serve(); });
+    const auto outcome =
+        output_.write([&](std::ostream& out) { sink_->write(out, summary, recording_.stacks); },
+                      [this] { return sampler_.serve(); });
+    written_until_ = summary.elapsed;
+    return outcome;
   }
 
   const Options& options_;
@@ -197,6 +233,8 @@ class Recorder {
   Tracer tracer_;
   Preemptor preemptor_;
   Sampler sampler_;
+  std::chrono::nanoseconds written_until_{0};  ///< from the start of the run
+  bool has_failed_checkpoint_ = false;
 };
 
 }  // namespace
