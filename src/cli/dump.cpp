@@ -50,8 +50,11 @@ int run_dump(const Options& options) {
   Tracer tracer;
   Preemptor preemptor;
   Sampler sampler{inbox, tracer, recording};
-  sampler.add(std::make_unique<Target>(*options.pid, sampling, catalog, tracer, preemptor, recording));
-  sampler.targets().front()->require_interpreter();
+  {
+    const OpenInbox open{inbox};  // as in record: there is nothing to lose yet
+    sampler.add(std::make_unique<Target>(*options.pid, sampling, catalog, tracer, preemptor, recording));
+    sampler.targets().front()->require_interpreter();
+  }
   sampler.run({});
 
   const auto summary = sampler.summary();

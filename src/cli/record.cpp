@@ -95,8 +95,7 @@ class Recorder {
 
   int attach_and_run() {
     ignore_output_signals();
-    add_target(*options_.pid);
-    sampler_.targets().front()->require_interpreter();
+    attach();
     warn_of_abi(options_, *sampler_.targets().front());
     record();
     const auto summary = sampler_.summary();
@@ -122,6 +121,14 @@ class Recorder {
 
  private:
   Pid start() const { return start_command(options_.trace, inbox_.original_mask()); }
+
+  /// Nothing is held, and there is nothing to lose: a signal ends us at once, also where a file of the
+  /// process is on a filesystem that hangs.
+  void attach() {
+    const OpenInbox open{inbox_};
+    add_target(*options_.pid);
+    sampler_.targets().front()->require_interpreter();
+  }
 
   void add_target(Pid pid) {
     sampler_.add(std::make_unique<Target>(pid, options_.sampling, catalog_, tracer_, preemptor_, recording_));
@@ -177,18 +184,28 @@ class Recorder {
     const auto outcome = write_last(summary);
     const bool is_told = !options_.quiet && outcome == WriteOutcome::written && !sampler_.is_output_closed();
     if (!is_told) return;
-    tell_end();
+    tell_end(summary);
     if (sampler_.targets().front()->was_found())
       say(summary_text(summary, options_.sampling.max_overhead));
   }
 
   /// Why the run has ended where nobody asked for it.
-  void tell_end() const {
+  void tell_end(const RunSummary& summary) const {
     const auto& target = *sampler_.targets().front();
     if (target.is_lost()) {
       print_error(fmt::format("process {} became a program that is no Python: the run has ended",
                               number(target.process().pid())));
     }
+    if (!target.was_found() || !target.has_ended() || !ended_early(summary)) return;
+    const auto status =
+        sampler_.child_status() ? sampler_.child_status() : target.process().exit_status();
+    print_error(early_end_text(target.process().pid(), summary.elapsed, options_.sampling.duration, status));
+  }
+
+  /// A command may take as long as it likes, unless it was given a time.
+  [[nodiscard]] bool ended_early(const RunSummary& summary) const {
+    const auto& duration = options_.sampling.duration;
+    return duration ? summary.elapsed < *duration : options_.trace.empty();
   }
 
   /// What cannot be written now may be at the next checkpoint or at the end: a directory that is away for a

@@ -27,6 +27,9 @@ const char* description(TickFailure failure) noexcept {
       return "the kernel does not count the thread's turns on a CPU (schedstat; use --hold ptrace)";
     case TickFailure::out_of_files:
       return "too few files may be open, of which each thread takes three (ulimit -Hn)";
+    case TickFailure::searching:
+      return "the search for the interpreter was not over: a file of the process may be on a filesystem that "
+             "does not answer";
   }
   return "unknown";
 }

@@ -30,8 +30,9 @@ enum class TickFailure : std::uint8_t {
   realtime,        ///< a thread to be preempted goes before us
   uncounted,       ///< a thread was to be preempted where the kernel does not count its turns
   out_of_files,    ///< we may not have more files open, and so not look at another thread
+  searching,       ///< a search for the interpreter was not over
 };
-inline constexpr std::size_t tick_failure_count = 10;
+inline constexpr std::size_t tick_failure_count = 11;
 
 /// In the words of the summary: "the GIL changed hands too often".
 [[nodiscard]] const char* description(TickFailure failure) noexcept;
