@@ -1,9 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <exception>
-#include <string_view>
+#include <span>
 #include <vector>
 
 #include "cli/commands.h"
@@ -11,6 +10,7 @@
 #include "cli/options.h"
 #include "sampler/base/error.h"
 #include "sampler/base/log.h"
+#include "sampler/base/standard_streams.h"
 #include "sampler/cpython/layout_catalog.h"
 #include "sampler/process/trapped_calls.h"
 
@@ -33,11 +33,11 @@ int run_command(const Options& options) {
 int run(std::span<const char* const> arguments) {
   const auto options = parse_options(arguments);
   if (options.help) {
-    fmt::print("{}", help_text());
+    print(help_text());
     return 0;
   }
   if (options.version) {
-    fmt::print("{}", version_text(LayoutCatalog{}.versions()));
+    print(version_text(LayoutCatalog{}.versions()));
     return 0;
   }
   if (!options.log.empty()) configure_logging(options.log);
@@ -53,24 +53,22 @@ int run(std::span<const char* const> arguments) {
 /// With a command to run, its status is ours, so our own failures are those of env(1).
 int failure_status(std::span<const char* const> arguments, ErrorKind kind) {
   constexpr int own_failure = 125;
-  const bool runs_command = std::any_of(arguments.begin(), arguments.end(), [](std::string_view word) {
-    return word == "-t" || word == "--trace" || word == "--";
-  });
-  return runs_command ? own_failure : static_cast<int>(kind);
+  return asks_for_command(arguments) ? own_failure : static_cast<int>(kind);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  reserve_standard_descriptors();
   const std::vector<const char*> arguments(argv + std::min(argc, 1), argv + argc);
   survive_trapped_calls();
   try {
     return run(arguments);
   } catch (const Error& error) {
-    fmt::print(stderr, "sampler: {}\n", error_line(error));
+    say(fmt::format("sampler: {}\n", error_line(error)));
     return failure_status(arguments, error.kind());
   } catch (const std::exception& error) {
-    fmt::print(stderr, "sampler: internal error: {}; please report it\n", printable(error.what()));
+    say(fmt::format("sampler: internal error: {}; please report it\n", printable(error.what())));
     return failure_status(arguments, ErrorKind::internal);
   }
 }

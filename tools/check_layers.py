@@ -4,7 +4,8 @@
 Reads every .h and .cpp of src/ and include/ and names each line that breaks a rule:
   - a layer includes only itself and what stands to its left in LAYERS, export only base and model;
   - each third-party library is included in its one place;
-  - nothing compares Python versions but the files that pick a layout.
+  - nothing compares Python versions but the files that pick a layout;
+  - standard output and error are written by say() and print() only, which do not throw where a terminal has gone.
 Exit status: 0 nothing found, 1 something found, 2 wrong use.
 """
 
@@ -35,6 +36,11 @@ VERSION_LOGIC = [
     re.compile(rf"\bPythonVersion\s*[{{(][^)}}]*[)}}]\s*{COMPARES}"),
     re.compile(rf"{COMPARES}\s*0x0[23][0-9a-fA-F]{{6}}\b"),
 ]
+
+WRITES_STREAMS = "src/base/standard_streams.cpp"
+STREAM = re.compile(
+    r"\bfmt::print\b|\bstd::(?:cout|cerr|clog)\b|\b(?:stdout|stderr)\b|\b(?:printf|puts|perror)\s*\(|\bwrite\(STD\w+_FILENO\b"
+)
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 COMMENT_OR_LITERAL = re.compile(
@@ -105,6 +111,11 @@ def version_findings(path, line):
         yield f"compares Python versions: {line.strip()}"
 
 
+def stream_findings(path, line):
+    if path != WRITES_STREAMS and STREAM.search(line):
+        yield f"writes a standard stream without say() or print(): {line.strip()}"
+
+
 def file_findings(root, path):
     if path != PROGRAM and layer_of(path) not in SEES:
         yield f"{path}:1: is in no layer (there are {', '.join(LAYERS)})"
@@ -116,7 +127,7 @@ def file_findings(root, path):
         if found and re.match(r"\s*#\s*include\b", line):
             findings = include_findings(root, path, *found.groups())
         else:
-            findings = version_findings(path, line)
+            findings = (*version_findings(path, line), *stream_findings(path, line))
         for finding in findings:
             yield f"{path}:{number}: {finding}"
 

@@ -1,15 +1,17 @@
 #include "sampler/base/log.h"
 
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
 #include <array>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
 #include "sampler/base/error.h"
+#include "sampler/base/standard_streams.h"
 
 namespace sampler {
 namespace {
@@ -20,10 +22,21 @@ constexpr std::array<std::string_view, 4> level_names{"debug", "info", "warning"
 constexpr std::array spdlog_levels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
                                    spdlog::level::err};
 
+/// spdlog's own throws where standard error cannot be written.
+class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    say({line.data(), line.size()});
+  }
+  void flush_() override {}
+};
+
 using Loggers = std::array<std::unique_ptr<spdlog::logger>, layer_names.size()>;
 
 Loggers make_loggers() {
-  const auto sink = std::make_shared<spdlog::sinks::stderr_sink_st>();
+  const auto sink = std::make_shared<StderrSink>();
   Loggers loggers;
   for (std::size_t i = 0; i < loggers.size(); ++i) {
     loggers[i] = std::make_unique<spdlog::logger>(std::string{layer_names[i]}, sink);

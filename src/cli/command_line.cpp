@@ -19,10 +19,6 @@ using CommandName = std::pair<Command, std::string_view>;
 constexpr std::array command_names{CommandName{Command::record, "record"}, CommandName{Command::dump, "dump"},
                                    CommandName{Command::doctor, "doctor"}};
 
-[[noreturn]] void fail(const std::string& what, std::string hint) {
-  throw Error{ErrorKind::usage, what, std::move(hint)};
-}
-
 class Splitter {
  public:
   explicit Splitter(std::span<const char* const> args) : rest_{args.begin(), args.end()} {}
@@ -59,14 +55,14 @@ class Splitter {
     const bool has_value = equals != std::string_view::npos;
     const auto* const option = option_named(spelling.substr(2));
     if (has_value && option != nullptr && (!option->takes_value() || option->name == trace_name)) {
-      fail(fmt::format("{} takes no value after '='", spelling), "see sampler --help");
+      note(fmt::format("{} takes no value after '='", spelling), "see sampler --help");
     }
     if (option == nullptr || !option->takes_value()) {
       line_.options.emplace_back(arg);
     } else if (option->name == trace_name) {
       take_command(spelling);
     } else {
-      add_value(*option, spelling, has_value ? arg.substr(equals + 1) : value_for(*option, spelling));
+      add_value(*option, spelling, has_value ? arg.substr(equals + 1) : next_word());
     }
   }
 
@@ -75,8 +71,10 @@ class Splitter {
       const auto spelling = fmt::format("-{}", letters.front());
       const auto* const option = option_with_letter(letters.front());
       letters.remove_prefix(1);
-      if (option == nullptr)
-        fail(fmt::format("unknown option '{}'", spelling), "sampler --help lists the options");
+      if (option == nullptr) {
+        note(fmt::format("unknown option '{}'", spelling), "sampler --help lists the options");
+        continue;
+      }
       if (!option->takes_value()) {
         line_.options.push_back(fmt::format("--{}", option->name));
         continue;
@@ -89,37 +87,39 @@ class Splitter {
   void take_letter_with_value(const OptionSpec& option, std::string_view spelling,
                               std::string_view adjacent) {
     if (option.name != trace_name) {
-      add_value(option, spelling, adjacent.empty() ? value_for(option, spelling) : adjacent);
-    } else if (adjacent.empty()) {
-      take_command(spelling);
-    } else {
-      fail(fmt::format("'{}' follows -t without a space", adjacent),
+      add_value(option, spelling, adjacent.empty() ? next_word() : adjacent);
+      return;
+    }
+    if (!adjacent.empty()) {
+      note(fmt::format("'{}' follows -t without a space", adjacent),
            "use -t CMD..., all of it apart from the -t");
     }
+    take_command(spelling);
   }
 
-  std::string_view value_for(const OptionSpec& option, std::string_view spelling) {
-    return rest_.empty() ? missing_value(option, spelling) : next();
-  }
+  std::string_view next_word() { return rest_.empty() ? std::string_view{} : next(); }
 
   void add_value(const OptionSpec& option, std::string_view spelling, std::string_view value) {
-    if (value.empty()) missing_value(option, spelling);
+    if (value.empty()) {
+      note(fmt::format("{} needs a value", spelling),
+           fmt::format("use {} {}: {}", spelling, option.value, option.help));
+    }
     line_.options.push_back(fmt::format("--{}={}", option.name, value));
-  }
-
-  [[noreturn]] static std::string_view missing_value(const OptionSpec& option, std::string_view spelling) {
-    fail(fmt::format("{} needs a value", spelling),
-         fmt::format("use {} {}: {}", spelling, option.value, option.help));
   }
 
   void take_command(std::string_view marker) {
     line_.trace_marker = marker;
     if (marker != "--" && !rest_.empty() && rest_.front() == "--") next();
     if (rest_.empty() || rest_.front().empty()) {
-      fail(fmt::format("no command to run after {}", marker),
+      note(fmt::format("no command to run after {}", marker),
            fmt::format("use sampler {} python app.py", marker));
     }
     line_.trace.assign(rest_.begin(), rest_.end());
+  }
+
+  /// Only the first mistake counts: what follows it may be due to it.
+  void note(const std::string& what, std::string hint) {
+    if (!line_.mistake) line_.mistake = Error{ErrorKind::usage, what, std::move(hint)};
   }
 
   std::vector<std::string_view> rest_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "options.h"
+#include "sampler/base/error.h"
 
 namespace sampler {
 
@@ -16,7 +17,8 @@ struct CommandLine {
   std::vector<std::string> options;  ///< each written as --name or --name=value
   std::vector<std::string> words;    ///< what belongs to no option
   std::string trace_marker;  ///< "-t", "--trace" or "--", whichever began the command to run; empty: none
-  std::vector<std::string> trace;  ///< the command to run, never empty where there is a marker
+  std::vector<std::string> trace;  ///< the command to run; not empty where there is a marker and no mistake
+  std::optional<Error> mistake;    ///< the first, Error{usage}; what follows it is taken apart all the same
 };
 
 /// The command that a word names, if it names one.
@@ -24,8 +26,7 @@ struct CommandLine {
 [[nodiscard]] std::string_view name_of(Command command) noexcept;
 
 /// Takes a command line apart as getopt does: flags share a dash (`-xn`), a value follows its option at once
-/// or as the next word, whatever it looks like. From -t or -- on, everything is the command to run. Throws
-/// Error{usage}.
+/// or as the next word, whatever it looks like. From -t or -- on, everything is the command to run.
 [[nodiscard]] CommandLine split_command_line(std::span<const char* const> args);
 
 }  // namespace sampler

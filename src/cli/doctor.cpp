@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 
@@ -13,6 +12,7 @@
 #include "cli/process_findings.h"
 #include "cli/python_findings.h"
 #include "sampler/base/error.h"
+#include "sampler/base/standard_streams.h"
 #include "sampler/cpython/runtime_locator.h"
 #include "sampler/cpython/thread_lister.h"
 #include "sampler/memory/process_memory.h"
@@ -22,12 +22,6 @@
 
 namespace sampler {
 namespace {
-
-/// At once, section by section: a later one may take a second.
-void print(const std::string& text) {
-  const bool is_written = std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
-  if (!is_written) throw Error{ErrorKind::output, "cannot write to standard output: " + errno_text(errno)};
-}
 
 bool wants_colour() {
   return ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;  // no-color.org
@@ -103,6 +97,7 @@ int run_doctor(const Options& options) {
   const auto rights = own_rights();
   const bool in_colour = wants_colour();
   const auto machine = machine_findings(kernel_support(), rights);
+  // Section by section: a later one may take a second.
   print(findings_text("the machine and our rights", machine, in_colour));
   int status = has_failed(machine) ? static_cast<int>(ErrorKind::permission) : EXIT_SUCCESS;
   if (options.pid) {

@@ -9,6 +9,7 @@
 #include "cli/layouts.h"
 #include "cli/summary.h"
 #include "sampler/base/error.h"
+#include "sampler/base/standard_streams.h"
 #include "sampler/export/output_file.h"
 #include "sampler/process/signal_inbox.h"
 #include "sampler/sampler/sampler.h"
@@ -50,11 +51,14 @@ int run_dump(const Options& options) {
   Tracer tracer;
   Preemptor preemptor;
   Sampler sampler{inbox, tracer, recording};
-  sampler.add(std::make_unique<Target>(*options.pid, sampling, catalog, tracer, preemptor, recording));
-  sampler.targets().front()->require_interpreter();
+  {
+    const OpenInbox open{inbox};  // as in record: there is nothing to lose yet
+    sampler.add(std::make_unique<Target>(*options.pid, sampling, catalog, tracer, preemptor, recording));
+    sampler.targets().front()->require_interpreter();
+  }
   const auto& target = *sampler.targets().front();
   if (!options.quiet && target.has_gil() && !target.process().shows_calls()) {
-    fmt::print(stderr, "sampler: warning: {}\n", hidden_calls_text(target.process().pid()));
+    say(fmt::format("sampler: warning: {}\n", hidden_calls_text(target.process().pid())));
   }
   sampler.run({});
 

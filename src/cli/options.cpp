@@ -65,7 +65,12 @@ GivenOptions checked_options(const std::vector<std::string>& options) {
 
 Options parse_options(std::span<const char* const> args) {
   const auto line = split_command_line(args);
+  if (line.mistake) throw *line.mistake;
   return meaning_of(line, checked_options(line.options));
+}
+
+bool asks_for_command(std::span<const char* const> args) {
+  return !split_command_line(args).trace_marker.empty();
 }
 
 std::string help_text() {

@@ -36,6 +36,9 @@ struct Options {
 /// for every mistake; where help or version is asked for, only for unknown or repeated options.
 [[nodiscard]] Options parse_options(std::span<const char* const> args);
 
+/// Whether a command line, mistakes and all, asks to run a command: then its failures are those of env(1).
+[[nodiscard]] bool asks_for_command(std::span<const char* const> args);
+
 /// For --help: at most 100 columns, with a newline at the end.
 [[nodiscard]] std::string help_text();
 

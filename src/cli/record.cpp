@@ -3,15 +3,17 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <memory>
+#include <utility>
 
 #include "cli/commands.h"
 #include "cli/layouts.h"
 #include "cli/summary.h"
 #include "sampler/base/error.h"
 #include "sampler/base/log.h"
+#include "sampler/base/standard_streams.h"
 #include "sampler/export/format_registry.h"
 #include "sampler/export/output_file.h"
 #include "sampler/process/child.h"
@@ -28,27 +30,38 @@ constexpr int not_found = 127;
 constexpr int signal_base = 128;
 
 void print_error(const std::string& text) {
-  fmt::print(stderr, "sampler: {}\n", printable(text));
+  say(fmt::format("sampler: {}\n", printable(text)));
+}
+
+/// A write that cannot be done is an error that we tell, not a signal that ends us.
+void ignore_output_signals() {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
 }
 
 /// The progress line of a terminal: written over itself, and wiped away at the end.
 class ProgressLine {
+  /// Sampling does not wait for a terminal that was stopped (Ctrl-S).
+  static constexpr std::chrono::milliseconds no_wait{0};
+
  public:
   ProgressLine(const Options& options, const Sampler& sampler)
       : options_{options}, sampler_{sampler}, is_shown_{!options.quiet && ::isatty(STDERR_FILENO) == 1} {}
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
-  ~ProgressLine() {
-    if (was_written_) fmt::print(stderr, "\r\x1b[K");
+  ~ProgressLine() { wipe(); }
+
+  void wipe() noexcept {
+    if (std::exchange(was_written_, false)) say("\r\x1b[K", no_wait);
   }
 
   [[nodiscard]] std::function<void(const RunSummary&)> callback() {
     if (!is_shown_) return {};
     return [this](const RunSummary& summary) {
       const auto pid = sampler_.targets().front()->process().pid();
-      fmt::print(
-          stderr, "\r{}\x1b[K",
-          progress_text(pid, summary.elapsed, options_.sampling.duration, summary.taken, summary.samples));
+      say(fmt::format("\r{}\x1b[K", progress_text(pid, summary.elapsed, options_.sampling.duration,
+                                                  summary.taken, summary.samples)),
+          no_wait);
       was_written_ = true;
     };
   }
@@ -63,14 +76,14 @@ class ProgressLine {
 void warn_of_abi(const Options& options, const Target& target) {
   const auto version = target.version();
   if (options.quiet || !options.abi || !version || *options.abi == *version) return;
-  fmt::print(stderr, "sampler: warning: --abi says Python {}, but the process runs {}: --abi is not used\n",
-             to_string(*options.abi), to_string(*version));
+  say(fmt::format("sampler: warning: --abi says Python {}, but the process runs {}: --abi is not used\n",
+                  to_string(*options.abi), to_string(*version)));
 }
 
 void warn_of_hidden_calls(const Options& options, const Target& target) {
   const bool matters = options.sampling.mode == Mode::active && target.has_gil();
   if (options.quiet || !matters || target.process().shows_calls()) return;
-  fmt::print(stderr, "sampler: warning: {}\n", hidden_calls_text(target.process().pid()));
+  say(fmt::format("sampler: warning: {}\n", hidden_calls_text(target.process().pid())));
 }
 
 /// One run of the record command: what it is made of, in the order of its life.
@@ -87,9 +100,8 @@ class Recorder {
   }
 
   int attach_and_run() {
-    ::signal(SIGPIPE, SIG_IGN);
-    add_target(*options_.pid);
-    sampler_.targets().front()->require_interpreter();
+    ignore_output_signals();
+    attach();
     warn_of_abi(options_, *sampler_.targets().front());
     warn_of_hidden_calls(options_, *sampler_.targets().front());
     record();
@@ -106,7 +118,7 @@ class Recorder {
 
   int start_and_run() {
     const auto child = start();
-    ::signal(SIGPIPE, SIG_IGN);
+    ignore_output_signals();
     sampler_.follow(child);
     bool has_failed = !sample(child);
     const int status = sampler_.wait_for_child();
@@ -117,6 +129,14 @@ class Recorder {
 
  private:
   Pid start() const { return start_command(options_.trace, inbox_.original_mask()); }
+
+  /// Nothing is held, and there is nothing to lose: a signal ends us at once, also where a file of the
+  /// process is on a filesystem that hangs.
+  void attach() {
+    const OpenInbox open{inbox_};
+    add_target(*options_.pid);
+    sampler_.targets().front()->require_interpreter();
+  }
 
   void add_target(Pid pid) {
     sampler_.add(std::make_unique<Target>(pid, options_.sampling, catalog_, tracer_, preemptor_, recording_));
@@ -172,25 +192,69 @@ class Recorder {
       ProgressLine progress{options_, sampler_};
       Sampler::Callbacks callbacks;
       callbacks.progress = progress.callback();
-      if (output_.rewritable()) callbacks.checkpoint = [this](const RunSummary& summary) { write(summary); };
+      if (output_.rewritable()) {
+        callbacks.checkpoint = [&](const RunSummary& summary) { checkpoint(summary, progress); };
+      }
       if (options_.sampling.hold == Hold::preempt) sampler_.ask_for_realtime();
       sampler_.run(callbacks);
     }
-    const auto& target = *sampler_.targets().front();
-    if (target.is_lost() && !options_.quiet) {
-      fmt::print(stderr, "sampler: process {} became a program that is no Python: the run has ended\n",
-                 number(target.process().pid()));
-    }
     const auto summary = sampler_.summary();
-    const auto outcome = write(summary);
+    const auto outcome = write_last(summary);
     const bool is_told = !options_.quiet && outcome == WriteOutcome::written && !sampler_.is_output_closed();
-    if (!is_told || !target.was_found()) return;
-    fmt::print(stderr, "{}", summary_text(summary, options_.sampling.max_overhead));
+    if (!is_told) return;
+    tell_end(summary);
+    if (sampler_.targets().front()->was_found()) say(summary_text(summary, options_.sampling.max_overhead));
+  }
+
+  /// Why the run has ended where nobody asked for it.
+  void tell_end(const RunSummary& summary) const {
+    const auto& target = *sampler_.targets().front();
+    if (target.is_lost()) {
+      print_error(fmt::format("process {} became a program that is no Python: the run has ended",
+                              number(target.process().pid())));
+    }
+    if (!target.was_found() || !target.has_ended() || !ended_early(summary)) return;
+    const auto status = sampler_.child_status() ? sampler_.child_status() : target.process().exit_status();
+    print_error(early_end_text(target.process().pid(), summary.elapsed, options_.sampling.duration, status));
+  }
+
+  /// A command may take as long as it likes, unless it was given a time.
+  [[nodiscard]] bool ended_early(const RunSummary& summary) const {
+    const auto& duration = options_.sampling.duration;
+    return duration ? summary.elapsed < *duration : options_.trace.empty();
+  }
+
+  /// What cannot be written now may be at the next checkpoint or at the end: a directory that is away for a
+  /// moment, a disk that is full.
+  void checkpoint(const RunSummary& summary, ProgressLine& progress) {
+    try {
+      write(summary);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::output) throw;
+      if (!options_.quiet && !std::exchange(has_failed_checkpoint_, true)) {
+        progress.wipe();
+        print_error(fmt::format("warning: {}; sampling goes on, and the end is written", error_line(error)));
+      }
+    }
+  }
+
+  WriteOutcome write_last(const RunSummary& summary) {
+    try {
+      return write(summary);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::output || !output_.keeps_last_write()) throw;
+      throw Error{error.kind(), error.what(),
+                  fmt::format("{}; the file holds the first {} of {}", error.hint(),
+                              time_text(written_until_), time_text(summary.elapsed))};
+    }
   }
 
   WriteOutcome write(const RunSummary& summary) {
-    return output_.write([&](std::ostream& out) { sink_->write(out, summary, recording_.stacks); },
-                         [this] { return sampler_.serve(); });
+    const auto outcome =
+        output_.write([&](std::ostream& out) { sink_->write(out, summary, recording_.stacks); },
+                      [this] { return sampler_.serve(); });
+    written_until_ = summary.elapsed;
+    return outcome;
   }
 
   const Options& options_;
@@ -202,6 +266,8 @@ class Recorder {
   Tracer tracer_;
   Preemptor preemptor_;
   Sampler sampler_;
+  std::chrono::nanoseconds written_until_{0};  ///< from the start of the run
+  bool has_failed_checkpoint_ = false;
 };
 
 }  // namespace

@@ -1,8 +1,10 @@
 #include "summary.h"
 
 #include <fmt/format.h>
+#include <sys/wait.h>
 
 #include <algorithm>
+#include <cstring>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -115,6 +117,20 @@ std::string cpu_line(const RunSummary& summary) {
                                      percent_of_run(summary.cpu, summary)));
 }
 
+/// "1.4 of 10"
+std::string elapsed_text(nanoseconds elapsed, std::optional<nanoseconds> duration) {
+  const auto of = duration ? fmt::format(" of {:g}", seconds(*duration)) : std::string{};
+  return fmt::format("{:.1f}{}", seconds(elapsed), of);
+}
+
+std::string way_to_end(int status) {
+  if (WIFEXITED(status)) return fmt::format(", with status {}", WEXITSTATUS(status));
+  if (!WIFSIGNALED(status)) return {};
+  const int signal = WTERMSIG(status);
+  const char* const name = ::sigabbrev_np(signal);  // null for realtime signals
+  return fmt::format(", killed by signal {}{}", signal, name == nullptr ? "" : fmt::format(" (SIG{})", name));
+}
+
 std::string_view nothing_seen(Mode mode) noexcept {
   switch (mode) {
     case Mode::wall:
@@ -167,12 +183,17 @@ std::string hidden_calls_text(Pid pid) {
 
 std::string progress_text(Pid pid, nanoseconds elapsed, std::optional<nanoseconds> duration,
                           std::uint64_t ticks, std::uint64_t samples) {
-  const auto of = duration ? fmt::format(" of {:g}", seconds(*duration)) : std::string{};
-  auto text = fmt::format("sampling {}: {:.1f}{} s, {}, {}", number(pid), seconds(elapsed), of,
+  auto text = fmt::format("sampling {}: {} s, {}, {}", number(pid), elapsed_text(elapsed, duration),
                           counted(ticks, "tick"), counted(samples, "sample"));
   constexpr std::size_t longest = 79;  // a wider line would wrap, and "\r" no longer return to its start
   text.resize(std::min(text.size(), longest));
   return text;
+}
+
+std::string early_end_text(Pid pid, nanoseconds elapsed, std::optional<nanoseconds> duration,
+                           std::optional<int> status) {
+  return fmt::format("process {} ended after {} s{}", number(pid), elapsed_text(elapsed, duration),
+                     status ? way_to_end(*status) : "");
 }
 
 std::string time_text(nanoseconds time) {

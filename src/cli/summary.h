@@ -31,6 +31,12 @@ namespace sampler {
                                         std::optional<std::chrono::nanoseconds> duration, std::uint64_t ticks,
                                         std::uint64_t samples);
 
+/// That a process has ended before the run's time was up, in one line without a newline; its status is that
+/// of waitpid(2), where it is known.
+[[nodiscard]] std::string early_end_text(Pid pid, std::chrono::nanoseconds elapsed,
+                                         std::optional<std::chrono::nanoseconds> duration,
+                                         std::optional<int> status);
+
 /// A time with three significant digits in the unit that suits it: "14.2 us".
 [[nodiscard]] std::string time_text(std::chrono::nanoseconds time);
 

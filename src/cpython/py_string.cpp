@@ -8,7 +8,10 @@
 #include <iterator>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
+
+#include "sampler/base/utf8.h"
 
 namespace sampler {
 namespace {
@@ -165,44 +168,17 @@ template <class T>
   return text;
 }
 
-/// Bytes of the UTF-8 sequence that `first` starts; 0 where none can start so.
-[[nodiscard]] std::size_t sequence_length(std::uint8_t first) noexcept {
-  if (first < 0x80) return 1;
-  if (first < 0xC2) return 0;
-  if (first < 0xE0) return 2;
-  if (first < 0xF0) return 3;
-  return first < 0xF5 ? 4 : 0;
-}
-
-/// The values a sequence's second byte may have: without overlong forms, surrogates and what is above
-/// U+10FFFF.
-[[nodiscard]] bool may_follow(std::uint8_t first, std::uint8_t second) noexcept {
-  const std::uint8_t least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-  const std::uint8_t most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-  return second >= least && second <= most;
-}
-
-/// Bytes of the valid UTF-8 sequence at the start of `data`; 0 where there is none.
-[[nodiscard]] std::size_t valid_sequence(std::span<const std::byte> data) noexcept {
-  const auto byte = [&](std::size_t at) { return std::to_integer<std::uint8_t>(data[at]); };
-  const std::size_t length = sequence_length(byte(0));
-  if (length > data.size()) return 0;
-  if (length >= 2 && !may_follow(byte(0), byte(1))) return 0;
-  for (std::size_t at = 2; at < length; ++at) {
-    if ((byte(at) & 0xC0) != 0x80) return 0;
-  }
-  return length;
-}
-
 [[nodiscard]] std::string decode_bytes(std::span<const std::byte> data) {
+  std::string bytes(data.size(), '\0');
+  std::transform(data.begin(), data.end(), bytes.begin(), [](std::byte byte) { return static_cast<char>(byte); });
   std::string text;
-  text.reserve(data.size());
-  while (!data.empty()) {
-    const std::size_t length = valid_sequence(data);
+  text.reserve(bytes.size());
+  for (std::string_view rest{bytes}; !rest.empty();) {
+    const std::size_t length = valid_sequence(rest);
     if (length == 0)
-      fmt::format_to(std::back_inserter(text), "\\x{:02x}", std::to_integer<unsigned>(data[0]));
-    for (const std::byte byte : data.first(length)) text += static_cast<char>(byte);
-    data = data.subspan(std::max(length, std::size_t{1}));
+      fmt::format_to(std::back_inserter(text), "\\x{:02x}", static_cast<unsigned char>(rest.front()));
+    text += rest.substr(0, length);
+    rest.remove_prefix(std::max(length, std::size_t{1}));
   }
   return text;
 }

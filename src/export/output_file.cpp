@@ -11,11 +11,13 @@
 #include <charconv>
 #include <climits>
 #include <limits>
+#include <streambuf>
 #include <string_view>
 #include <utility>
 
 #include "fd_buffer.h"
 #include "sampler/base/error.h"
+#include "sampler/base/file.h"
 #include "temporary_file.h"
 
 namespace sampler {
@@ -102,6 +104,86 @@ int wait_writable(int fd, const OutputFile::KeepWaiting& keep_waiting) {
   }
 }
 
+/// The directory takes no new file, which does not matter to one that is there.
+bool refuses_neighbour(int code) noexcept {
+  return code == EACCES || code == EPERM || code == EROFS || code == ENAMETOOLONG;
+}
+
+/// The file cannot be replaced, which does not matter where it can be written.
+bool refuses_rename(int code) noexcept {
+  return code == EBUSY || code == EXDEV || code == EACCES || code == EPERM || code == EROFS;
+}
+
+/// The mount that an open file is in; nothing where /proc does not tell.
+std::optional<int> mount_of(int fd) {
+  constexpr std::string_view key = "mnt_id:\t";
+  const auto info = read_file(fmt::format("/proc/self/fdinfo/{}", fd));
+  const auto at = info ? info->find(key) : std::string::npos;
+  if (at == std::string::npos) return std::nullopt;
+  int mount = 0;
+  const auto digits = std::string_view{*info}.substr(at + key.size());
+  const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), mount);
+  return code == std::errc{} ? std::optional{mount} : std::nullopt;
+}
+
+/// In a sticky directory (/tmp) a file of somebody else's may be writable, but not ours to replace.
+bool is_protected_by_sticky(const std::string& path) {
+  struct stat directory {};
+  if (::stat(directory_of(path).c_str(), &directory) != 0) return false;
+  if ((directory.st_mode & S_ISVTX) == 0 || directory.st_uid == ::geteuid()) return false;
+  // The right to O_NOATIME is the right that counts: the file's owner's, or CAP_FOWNER.
+  const UniqueFd as_owner{::open(path.c_str(), O_WRONLY | O_NOATIME | O_CLOEXEC)};
+  return !as_owner && errno == EPERM;
+}
+
+/// Whether a rename will put another file in the place of this one. A file that is mounted by itself, as
+/// into a container, has another mount than its neighbour: a rename to it is EBUSY.
+bool is_replaceable(const std::string& path, int file, int neighbour) {
+  const auto mount = mount_of(file);
+  const auto mount_of_directory = mount_of(neighbour);
+  const bool is_mounted = mount && mount_of_directory && *mount != *mount_of_directory;
+  return !is_mounted && !is_protected_by_sticky(path);
+}
+
+constexpr auto any_size = std::numeric_limits<std::size_t>::max();
+
+int at_once(int /*fd*/) {
+  return 0;
+}
+
+/// Counts what is written to it.
+class CountingBuffer final : public std::streambuf {
+ public:
+  [[nodiscard]] std::streamsize count() const noexcept { return count_; }
+
+ protected:
+  int_type overflow(int_type c) override {
+    ++count_;
+    return traits_type::not_eof(c);
+  }
+  std::streamsize xsputn(const char* /*text*/, std::streamsize count) override {
+    count_ += count;
+    return count;
+  }
+
+ private:
+  std::streamsize count_ = 0;
+};
+
+std::streamsize size_of(const OutputFile::Produce& produce) {
+  CountingBuffer buffer;
+  std::ostream stream{&buffer};
+  produce(stream);
+  return buffer.count();
+}
+
+/// Room on the disk for this many bytes of a file, whose size stays. 0, or why there is none; a filesystem
+/// that cannot tell has it.
+int reserve(int fd, std::streamsize size) noexcept {
+  if (size == 0 || ::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size) == 0) return 0;
+  return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? errno : 0;
+}
+
 /// 0, or the errno of the first failure.
 int copy_to(int fd, std::size_t piece, const FdBuffer::MayWrite& may_write,
             const OutputFile::Produce& produce) {
@@ -134,13 +216,13 @@ void OutputFile::open_path() {
   // stat, so that the kernel's own rules on links in shared directories (fs.protected_symlinks) decide first.
   if (::stat(path_.c_str(), &status) != 0) {
     if (errno != ENOENT) fail(errno);
-    return open_file(std::nullopt);
+    return open_file(false);
   }
   switch (status.st_mode & S_IFMT) {
     case S_IFDIR:
       fail(EISDIR);
     case S_IFREG:
-      return open_file(status.st_mode);
+      return open_file(true);
     case S_IFIFO:
       // Opening one here would tell its reader that the profile ends as soon as it is closed.
       if (::faccessat(AT_FDCWD, path_.c_str(), W_OK, AT_EACCESS) != 0) fail(errno);
@@ -152,19 +234,32 @@ void OutputFile::open_path() {
 }
 
 void OutputFile::open_device() {
-  device_ = UniqueFd{::open(path_.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC)};
-  if (!device_) fail(errno);
-  fd_ = device_.get();
+  opened_ = UniqueFd{::open(path_.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC)};
+  if (!opened_) fail(errno);
+  fd_ = opened_.get();
 }
 
-void OutputFile::open_file(std::optional<mode_t> mode_of_existing) {
+void OutputFile::open_file(bool is_there) {
   kind_ = Kind::file;
   target_ = follow_links(path_);
   if (target_.empty()) fail(ELOOP);
   if (target_.ends_with('/')) fail(ENOENT);
   // rename would replace a file that its owner made read-only.
-  if (mode_of_existing && !UniqueFd{::open(path_.c_str(), O_WRONLY | O_CLOEXEC)}) fail(errno);
-  if (!TemporaryFile{target_}.is_open()) fail(errno);
+  if (is_there) opened_ = UniqueFd{::open(path_.c_str(), O_WRONLY | O_CLOEXEC)};
+  if (is_there && !opened_) fail(errno);
+  const TemporaryFile temporary{target_};
+  if (!temporary.is_open() && !(is_there && refuses_neighbour(errno))) fail(errno);
+  if (is_there && (!temporary.is_open() || !is_replaceable(target_, opened_.get(), temporary.fd()))) {
+    kind_ = Kind::file_in_place;
+  } else {
+    opened_ = UniqueFd{};
+  }
+}
+
+bool OutputFile::keeps_last_write() const noexcept {
+  struct stat now {};
+  return last_write_ && ::stat(target_.c_str(), &now) == 0 && now.st_dev == last_write_->device &&
+         now.st_ino == last_write_->inode;
 }
 
 UniqueFd OutputFile::open_fifo(const KeepWaiting& keep_waiting) const {
@@ -182,6 +277,9 @@ WriteOutcome OutputFile::write(const Produce& produce, const KeepWaiting& keep_w
     case Kind::file:
       replace_file(produce);
       return WriteOutcome::written;
+    case Kind::file_in_place:
+      write_in_place(produce);
+      return WriteOutcome::written;
     case Kind::fifo:
       return write_stream(open_fifo(keep_waiting).get(), produce, keep_waiting);
     case Kind::descriptor:
@@ -190,15 +288,44 @@ WriteOutcome OutputFile::write(const Produce& produce, const KeepWaiting& keep_w
   return WriteOutcome::written;
 }
 
-void OutputFile::replace_file(const Produce& produce) const {
+void OutputFile::replace_file(const Produce& produce) {
   TemporaryFile temporary{target_};
+  if (!temporary.is_open() && refuses_neighbour(errno) && go_on_in_place(produce)) return;
   if (!temporary.is_open()) fail(errno);
-  constexpr auto any_size = std::numeric_limits<std::size_t>::max();
-  if (const int code = copy_to(
-          temporary.fd(), any_size, [](int) { return 0; }, produce);
-      code != 0)
+  if (const int code = copy_to(temporary.fd(), any_size, at_once, produce); code != 0) fail(code);
+  struct stat written {};
+  if (::fstat(temporary.fd(), &written) != 0) fail(errno);
+  if (!temporary.replace_target()) {
+    const int code = errno;
+    if (refuses_rename(code) && go_on_in_place(produce)) return;
     fail(code);
-  if (!temporary.replace_target()) fail(errno);
+  }
+  last_write_ = Identity{written.st_dev, written.st_ino};
+}
+
+bool OutputFile::go_on_in_place(const Produce& produce) {
+  const int code = errno;
+  opened_ = UniqueFd{::open(target_.c_str(), O_WRONLY | O_CLOEXEC)};
+  errno = code;
+  if (!opened_) return false;
+  kind_ = Kind::file_in_place;
+  write_in_place(produce);
+  return true;
+}
+
+void OutputFile::write_in_place(const Produce& produce) {
+  const int fd = opened_.get();
+  // The most likely failure, a full disk, comes while the content of before is still whole.
+  if (const int code = reserve(fd, size_of(produce)); code != 0) fail(code);
+  last_write_.reset();
+  if (::lseek(fd, 0, SEEK_SET) != 0) fail(errno);
+  if (const int code = copy_to(fd, any_size, at_once, produce); code != 0) fail(code);
+  if (::ftruncate(fd, ::lseek(fd, 0, SEEK_CUR)) != 0) fail(errno);
+  // A filesystem of a network tells of a write that failed when a descriptor is closed.
+  if (const int copy = ::dup(fd); copy < 0 || (::close(copy) != 0 && errno != EINTR)) fail(errno);
+  struct stat written {};
+  if (::fstat(fd, &written) != 0) fail(errno);
+  last_write_ = Identity{written.st_dev, written.st_ino};
 }
 
 WriteOutcome OutputFile::write_stream(int fd, const Produce& produce, const KeepWaiting& keep_waiting) const {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <random>
 #include <utility>
@@ -17,15 +18,18 @@ namespace {
 constexpr std::size_t longest_kept_name = 200;
 
 std::string neighbour_name(const std::string& target, std::uint32_t random) {
-  const auto slash = target.rfind('/');
-  const auto name_at = slash == std::string::npos ? 0 : slash + 1;
-  const auto name = target.substr(name_at, longest_kept_name);
-  return fmt::format("{}.{}.sampler-{:08x}", target.substr(0, name_at), name, random);
+  return fmt::format(".{}.sampler-{:08x}", target.substr(0, longest_kept_name), random);
 }
 
 }  // namespace
 
-TemporaryFile::TemporaryFile(std::string target) : target_{std::move(target)} {
+TemporaryFile::TemporaryFile(const std::string& target) {
+  const auto slash = target.rfind('/');
+  const auto name_at = slash == std::string::npos ? 0 : slash + 1;
+  target_ = target.substr(name_at);
+  const auto directory = name_at == 0 ? "." : target.substr(0, name_at);
+  directory_ = UniqueFd{::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  if (!directory_) return;
   create();
   if (!is_open() || copy_attributes()) return;
   const int code = errno;
@@ -36,7 +40,7 @@ TemporaryFile::TemporaryFile(std::string target) : target_{std::move(target)} {
 TemporaryFile::~TemporaryFile() {
   const int code = errno;  // of whoever is unwinding
   close();
-  if (!name_.empty()) ::unlink(name_.c_str());
+  if (!name_.empty()) ::unlinkat(directory_.get(), name_.c_str(), 0);
   errno = code;
 }
 
@@ -45,7 +49,7 @@ void TemporaryFile::create() {
   constexpr int tries = 100;  // 32 random bits: a second try is already unlikely
   for (int i = 0; i < tries; ++i) {
     auto name = neighbour_name(target_, random());
-    fd_ = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    fd_ = ::openat(directory_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (is_open()) name_ = std::move(name);
     if (is_open() || errno != EEXIST) return;
   }
@@ -57,7 +61,7 @@ int TemporaryFile::close() noexcept {
 
 bool TemporaryFile::copy_attributes() const {
   struct stat existing {};
-  if (::stat(target_.c_str(), &existing) != 0) return errno == ENOENT;
+  if (::fstatat(directory_.get(), target_.c_str(), &existing, 0) != 0) return errno == ENOENT;
   // Giving a file away takes privileges; without them the owner is ours, as it would be of a new file.
   const bool is_given = ::fchown(fd_, existing.st_uid, existing.st_gid) == 0 || errno == EPERM;
   // After fchown, which clears set-user-ID bits.
@@ -66,7 +70,7 @@ bool TemporaryFile::copy_attributes() const {
 
 bool TemporaryFile::replace_target() {
   if (close() != 0 && errno != EINTR) return false;  // Linux closes it also where it reports EINTR
-  if (std::rename(name_.c_str(), target_.c_str()) != 0) return false;
+  if (::renameat(directory_.get(), name_.c_str(), directory_.get(), target_.c_str()) != 0) return false;
   name_.clear();
   return true;
 }

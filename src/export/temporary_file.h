@@ -2,15 +2,18 @@
 
 #include <string>
 
+#include "sampler/base/unique_fd.h"
+
 namespace sampler {
 
 /// A file that is going to replace `target`: new, in the same directory, named `.NAME.sampler-XXXXXXXX`.
-/// Removed with this object, unless it took the target's place.
+/// Removed with this object, unless it took the target's place. It stays with its directory where that is
+/// renamed meanwhile.
 class TemporaryFile {
  public:
   /// With the mode, and where allowed the owner, of an existing target. Not open where that failed; errno
   /// says why.
-  explicit TemporaryFile(std::string target);
+  explicit TemporaryFile(const std::string& target);
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
   ~TemporaryFile();
@@ -25,7 +28,8 @@ class TemporaryFile {
   [[nodiscard]] bool copy_attributes() const;
   int close() noexcept;
 
-  std::string target_;
+  std::string target_;  ///< without its directory
+  UniqueFd directory_;
   std::string name_;  ///< empty: nothing to remove
   int fd_ = -1;       ///< not a UniqueFd, because what its close reports matters
 };

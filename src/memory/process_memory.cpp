@@ -124,6 +124,10 @@ void ProcessMemory::read_batch(std::span<const RemoteRange> ranges,
       remote[i] = {as_pointer(range.from), range.into.size()};
     }
     const auto got = ::process_vm_readv(pid_, local.data(), count, remote.data(), count, 0);
+    if (got < 0 && errno == ESRCH) {  // it has ended: nothing that is left can be read
+      while (next < ranges.size()) unread.push_back(static_cast<std::uint32_t>(next++));
+      return;
+    }
     // The kernel stops at the first address it cannot read: skip that range and go on behind it.
     auto left = got > 0 ? static_cast<std::size_t>(got) : 0;
     std::size_t whole = 0;

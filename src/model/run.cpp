@@ -33,6 +33,9 @@ const char* description(TickFailure failure) noexcept {
     case TickFailure::hidden:
       return "a blocked thread may run the interpreter's state or another does, and /proc/PID/syscall, which "
              "tells, is closed to us (CAP_DAC_READ_SEARCH opens it)";
+    case TickFailure::searching:
+      return "the search for the interpreter was not over: a file of the process may be on a filesystem that "
+             "does not answer";
   }
   return "unknown";
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -33,6 +34,24 @@ void require_own_proc(Pid pid) {
       "mount it: mount -t proc proc /proc (unshare has the option --mount-proc)"};
 }
 
+/// pidfd_info of include/uapi/linux/pidfd.h, which Debian 12 does not have.
+struct PidfdInfo {
+  std::uint64_t mask;
+  std::uint64_t cgroup;
+  std::array<std::uint32_t, 11> ids;
+  std::int32_t exit_status;
+};
+
+/// Of a process that its parent has waited for; nothing before Linux 6.15, and of any other.
+std::optional<int> reaped_status(int pidfd) {
+  constexpr std::uint64_t exit_is_told = 1U << 3U;  // PIDFD_INFO_EXIT
+  PidfdInfo info{};
+  info.mask = exit_is_told;
+  if (::ioctl(pidfd, _IOWR(0xFF, 11, PidfdInfo), &info) != 0) return std::nullopt;  // PIDFD_GET_INFO
+  if ((info.mask & exit_is_told) == 0) return std::nullopt;
+  return info.exit_status;
+}
+
 }  // namespace
 
 std::optional<ProcessStat> parse_stat(std::string_view text) {
@@ -56,6 +75,7 @@ std::optional<ProcessStat> parse_stat(std::string_view text) {
   stat.parent = Pid{to_number<pid_t>(fields[1]).value_or(0)};
   stat.flags = to_number<std::uint64_t>(fields[6]).value_or(0);
   stat.start_time = to_number<std::uint64_t>(fields[19]).value_or(0);
+  if (fields.size() >= 50) stat.exit_status = to_number<int>(fields[49]);
   return stat;
 }
 
@@ -96,6 +116,15 @@ bool Process::is_alive() const {
   }
   const auto stat = read_stat(std::to_string(number(pid_)));
   return stat && stat->start_time == start_time_ && stat->state != 'Z' && stat->state != 'X';
+}
+
+std::optional<int> Process::exit_status() const {
+  // A zombie's program has no name any more; that it is refused means that stat would say 0 in any case.
+  const auto program = read_link(proc_path("exe"));
+  const auto stat = read_stat(std::to_string(number(pid_)));
+  const bool is_zombie = stat && stat->start_time == start_time_ && stat->state == 'Z';
+  if (is_zombie) return !program && program.error() == ENOENT ? stat->exit_status : std::nullopt;
+  return reaped_status(pidfd_.get());
 }
 
 std::chrono::milliseconds Process::age() const {

@@ -64,4 +64,12 @@ void SignalInbox::clear_child_changes() {
   }
 }
 
+OpenInbox::OpenInbox(const SignalInbox& inbox) noexcept {
+  ::pthread_sigmask(SIG_SETMASK, &inbox.original_mask(), &closed_);
+}
+
+OpenInbox::~OpenInbox() {
+  ::pthread_sigmask(SIG_SETMASK, &closed_, nullptr);
+}
+
 }  // namespace sampler

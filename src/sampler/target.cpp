@@ -10,8 +10,6 @@
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
 #include "sampler/cpython/runtime_locator.h"
-#include "sampler/process/kernel.h"
-#include "sampler/process/rights.h"
 #include "sampler/process/thread_numbers.h"
 
 namespace sampler {
@@ -29,6 +27,12 @@ constexpr auto longest_start = 500ms;
 /// How long a thread runs after a late stop before the next tick. It may share our CPU, and then every stop
 /// is late: asked for again at once, it would stop before it has executed a single instruction.
 constexpr auto rest = 100us;
+
+/// How long the loop waits for a search, which is a matter of milliseconds unless a filesystem hangs.
+constexpr auto longest_wait_for_search = 20ms;
+
+/// How long we wait in the end for a search that still runs.
+constexpr auto longest_farewell = 200ms;
 
 /// How often to look for an interpreter that is still to come: often enough to sample it within one interval.
 std::chrono::nanoseconds search_interval(std::chrono::nanoseconds interval) {
@@ -100,57 +104,32 @@ bool may_become_python(const Process& process, const Error& error) {
   return error.kind() != ErrorKind::usage && process.age() < longest_start;
 }
 
-/// Why nobody can tell which kernel thread a thread state belongs to; nothing where it can be told.
-std::optional<Error> refused_threads(const Process& process, const PythonRuntime& runtime) {
-  if (runtime.tid_offset || runtime.layout->thread.native_thread_id.exists()) return std::nullopt;
-  return Error{
-      ErrorKind::unsupported_python,
-      fmt::format(
-          "process {} has Python {}, and neither that nor its C library tells the numbers of its threads",
-          number(process.pid()), to_string(runtime.layout->version)),
-      "Pythons before 3.11 are read with glibc only, whose symbol _thread_db_pthread_tid must not be "
-      "stripped: "
-      "run the program with that, or with a Python from 3.11 on"};
-}
-
-/// Why threads of this Python cannot be held so.
-std::optional<Error> refused_hold(const Process& process, const PythonRuntime& runtime, Hold hold) {
-  const bool has_gil = runtime.layout->traits.gil != GilKind::none;
-  if (hold == Hold::preempt && !has_gil) {
-    return Error{ErrorKind::usage,
-                 "--hold preempt keeps one thread at a time from running, and without a GIL all do",
-                 "use --hold ptrace, or --hold none"};
-  }
-  const auto refused = hold == Hold::ptrace ? try_stop() : RefusedCall{};
-  if (refused.code == 0) return std::nullopt;
-  return Error{ErrorKind::permission,
-               fmt::format("cannot stop threads of process {}: {} is refused to sampler: {}",
-                           number(process.pid()), refused.name, errno_text(refused.code)),
-               fmt::format("{}; or use {}", refused_call_hint(own_rights()),
-                           has_gil ? "--hold preempt, which stops nobody" : "--hold none")};
-}
-
 }  // namespace
 
 Target::Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& catalog, Tracer& tracer,
                Preemptor& preemptor, Recording& recording)
-    : process_{pid},
+    : process_{std::make_shared<const Process>(pid)},
       options_{options},
-      catalog_{catalog},
+      catalog_{std::make_shared<const LayoutCatalog>(catalog)},
       tracer_{tracer},
       preemptor_{preemptor},
       recording_{recording},
-      memory_{std::make_unique<ProcessMemory>(process_)} {
-  if (options_.hold == Hold::ptrace) refuse_if_traced(process_);
+      memory_{std::make_shared<ProcessMemory>(*process_)} {
+  if (options_.hold == Hold::ptrace) refuse_if_traced(*process_);
+}
+
+Target::~Target() {
+  // One that hangs is left to the end of the program; of any other that end must not take its ground away.
+  if (running_search_.valid()) running_search_.wait_for(longest_farewell);
 }
 
 void Target::require_interpreter() {
   const auto deadline = Clock::now() + 1s;
   while (!search()) {
-    if (!process_.is_alive()) throw ended(process_);
-    const bool may_come = runtime_ || may_become_python(process_, *last_error_);
+    if (!process_->is_alive()) throw ended(*process_);
+    const bool may_come = runtime_ || may_become_python(*process_, *last_error_);
     if (!may_come || Clock::now() > deadline) {
-      throw with_children(runtime_ ? not_ready(process_, *memory_, *runtime_) : *last_error_, process_);
+      throw with_children(runtime_ ? not_ready(*process_, *memory_, *runtime_) : *last_error_, *process_);
     }
     const timespec pause{0, 1'000'000};
     ::nanosleep(&pause, nullptr);
@@ -167,55 +146,49 @@ bool Target::has_gil() const {
   return runtime_ && runtime_->layout->traits.gil != GilKind::none;
 }
 
-void Target::note(const Error& error) {
-  // That a process has ended is not why it was not sampled before.
-  const bool is_end = error.kind() == ErrorKind::no_process || !process_.is_alive();
-  if (!is_end || !last_error_) last_error_ = error;
+bool Target::search() {
+  auto search = new_search();
+  search.run();
+  return take(std::move(search));
 }
 
-bool Target::search() {
-  if (!memory_->is_same_program()) {
-    // A new program: its memory is another, and so may be our rights to it.
-    runtime_.reset();
-    try {
-      memory_ = std::make_unique<ProcessMemory>(process_);
-    } catch (const Error& error) {
-      note(error);
-      return false;
-    }
-  }
-  if (!runtime_) {
-    const auto located = locate_runtime(process_, *memory_, catalog_);
-    if (!located) {
-      note(located.error());
-      return false;
-    }
-    if (const auto refusal = refused_hold(process_, *located, options_.hold)) {
-      last_error_ = *refusal;
-      return false;
-    }
-    runtime_ = *located;
-  }
-  if (!is_initialised(*memory_, *runtime_)) return false;
-  runtime_->tid_offset = find_tid_offset(process_);
-  last_error_ = refused_threads(process_, *runtime_);
-  if (last_error_) runtime_.reset();
-  return !last_error_;
+InterpreterSearch Target::new_search() const {
+  return {process_, catalog_, options_.hold, memory_, runtime_, last_error_, false};
+}
+
+bool Target::take(InterpreterSearch search) {
+  memory_ = std::move(search.memory);
+  runtime_ = std::move(search.runtime);
+  last_error_ = std::move(search.error);
+  return search.is_found;
+}
+
+std::optional<bool> Target::search_apart() {
+  const bool is_new = !running_search_.valid();
+  if (is_new) running_search_ = run_apart(new_search());
+  // Most searches are over by then, and a run is to begin with its interpreter.
+  const auto patience = is_new ? longest_wait_for_search : 0ms;
+  if (running_search_.wait_for(patience) == std::future_status::ready) return take(running_search_.get());
+  last_error_ = Error{
+      ErrorKind::no_stack,
+      fmt::format("the search for the interpreter of process {} was not over", number(process().pid())),
+      "a file that it runs may be on a filesystem that does not answer: look at the mounts of its files"};
+  return std::nullopt;
 }
 
 void Target::begin(Clock::time_point now) {
-  const auto status = read_file(process_.proc_path("status"));
+  const auto status = read_file(process_->proc_path("status"));
   const auto numbers = status ? parse_namespace_numbers(*status) : std::nullopt;
-  runtime_->main_thread = Tid{numbers ? number(numbers->inner) : number(process_.pid())};
-  interpreter_ = std::make_unique<InterpreterSampler>(process_.pid(), *memory_, *runtime_, options_, tracer_,
+  runtime_->main_thread = Tid{numbers ? number(numbers->inner) : number(process_->pid())};
+  interpreter_ = std::make_unique<InterpreterSampler>(process_->pid(), *memory_, *runtime_, options_, tracer_,
                                                       preemptor_, recording_);
   was_python_ = true;
   if (pacer_) return;  // a run that goes on after an exec keeps its schedule
   pacer_.emplace(now, options_.interval, options_.duration, std::random_device{}());
   governor_.emplace(options_.max_overhead, options_.interval, now);
-  const auto directory = read_link(process_.proc_path("cwd"));
+  const auto directory = read_link(process_->proc_path("cwd"));
   recording_.begin(
-      RunInfo{process_.pid(), runtime_->layout->version, directory ? *directory : std::string{}});
+      RunInfo{process_->pid(), runtime_->layout->version, directory ? *directory : std::string{}});
 }
 
 bool Target::stop_came(Tid tid, HeldThread& held) {
@@ -247,7 +220,7 @@ bool Target::waits_for_stop() const {
 
 void Target::process_ended() {
   lose();
-  is_done_ = true;
+  has_ended_ = is_done_ = true;
 }
 
 void Target::settle_late(Clock::time_point now) {
@@ -266,9 +239,11 @@ void Target::work(Clock::time_point now) {
   if (is_done_ || now < rest_end_ || waits_for_stop()) return;
   if (!interpreter_ && now >= next_search_) {
     next_search_ = now + search_interval(options_.interval);
-    if (search()) begin(now);
-    is_lost_ = !interpreter_ && was_python_ && now > search_end_;
-    if (is_lost_ || (!interpreter_ && !process_.is_alive())) is_done_ = true;
+    const auto has_found = search_apart();
+    if (has_found.value_or(false)) begin(now);
+    is_lost_ = has_found && !interpreter_ && was_python_ && now > search_end_;
+    has_ended_ = !interpreter_ && !process_->is_alive();
+    if (is_lost_ || has_ended_) is_done_ = true;
   }
   if (!pacer_) return;
   const auto interval = pacer_->interval();
@@ -279,10 +254,11 @@ void Target::work(Clock::time_point now) {
   if (due.is_due && interpreter_ && !tick(now)) {
     lose();
     search_end_ = now + longest_search;
-    is_done_ = !process_.is_alive();
+    has_ended_ = is_done_ = !process_->is_alive();
   } else if (due.is_due && !interpreter_) {
     const auto tick = recording_.ledger.open();
-    recording_.ledger.fail(tick, TickFailure::no_interpreter);
+    recording_.ledger.fail(tick,
+                           running_search_.valid() ? TickFailure::searching : TickFailure::no_interpreter);
     recording_.ledger.release(tick);
   }
   const auto deadline = pacer_->deadline();

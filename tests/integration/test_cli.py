@@ -60,10 +60,16 @@ class Refusals(Case):
         self.assert_not_attached(harness.NOT_PYTHON, other.pid, arguments=["--dump"], words=[other.pid, "sleep"])
 
     def test_a_program_whose_name_would_steer_the_terminal(self):
-        path = os.path.join(harness.scratch(self), "a\x1b[31mEVIL\nX")
-        shutil.copy("/bin/sleep", path)
-        other = self.start(path, "100")
-        self.assert_not_attached(harness.NOT_PYTHON, other.pid, words=["(a?[31mEVIL?X)"])
+        directory = os.fsencode(harness.scratch(self))
+        for name, shown in ((b"a\x1b[31mEVIL\nX", "(a?[31mEVIL?X)"), (b"b\xc2\x9b31m\x9bX", "(b?31m?X)")):
+            with self.subTest(name=name):
+                path = os.path.join(directory, name)
+                shutil.copy("/bin/sleep", path)
+                other = self.start(path, "100")
+                run = self.assert_not_attached(harness.NOT_PYTHON, other.pid, words=[shown])
+                self.assertNotRegex(run.errors, "[\x80-\x9f\ufffd]")
+                doctor = harness.run_sampler(self, "doctor", "-p", other.pid, expect=harness.NOT_PYTHON)
+                self.assertNotRegex(doctor.output.decode(), "[\x80-\x9f]")
 
     def test_a_shell_names_its_python_child(self):
         shell, child = strangers.start_launcher(self, self.interpreter)
@@ -134,6 +140,13 @@ class Refusals(Case):
                 (["-p", pid, "--abi", "elephant"], "elephant"), (["-d", "-p", pid, "-s", "1"], "-s")):
             with self.subTest(arguments=arguments):
                 self.assert_refused(harness.USAGE, *arguments, words=[word])
+
+    def test_whose_status_a_mistake_has_is_decided_by_what_the_words_mean(self):
+        for status, arguments in ((125, ["--hz", "bad", "-qt", "true"]), (125, ["-Z", "--", "true"]),
+                                  (harness.USAGE, ["--hz", "bad", "-p", "1", "-o", "--"]),
+                                  (harness.USAGE, ["--hz", "bad", "-p", "1", "-o", "-t"])):
+            with self.subTest(arguments=arguments):
+                self.assert_refused(status, *arguments)
 
     def test_a_command_beside_a_process_is_a_failure_of_our_own(self):
         for marker in ("-t", "--"):
@@ -363,7 +376,7 @@ class Standalone(Case):
         log, path = os.path.join(directory, "log"), os.path.join(directory, "out.samp")
         harness.run_sampler(
             self, "-p", target.pid, "-s", "0.3", "-o", path,
-            program=["strace", "-f", "-o", log, "-e",
+            program=["strace", "-f", "-y", "-o", log, "-e",
                      "trace=open,openat,openat2,creat,execve,execveat,process_vm_writev,ptrace,rename,unlink",
                      harness.sampler_binary()])
         with open(log) as file:

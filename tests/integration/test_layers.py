@@ -42,6 +42,15 @@ class MadeUpTrees(unittest.TestCase):
         self.assertEqual(verdict.returncode, 1, verdict.stdout)
         self.assertEqual(verdict.stdout.splitlines(), [line, f"check_layers: {len(files)} files, 1 findings"])
 
+    def test_a_standard_stream_is_written_in_one_place(self):
+        for line in ('fmt::print(stderr, "x");', 'std::cerr << 1;', 'std::fputs("x", stdout);', 'printf("x");'):
+            with self.subTest(line=line):
+                verdict = check_tree({"src/cli/record.cpp": line + "\n"})
+                self.assertEqual(verdict.returncode, 1, verdict.stdout)
+                self.assertIn("src/cli/record.cpp:1: writes a standard stream without say() or print()", verdict.stdout)
+        self.assert_clean({"src/base/standard_streams.cpp": "::write(STDERR_FILENO, text, size);\n",
+                           "src/cli/record.cpp": 'say("to stderr");  // not stderr itself\nif (::isatty(STDERR_FILENO)) return;\n'})
+
     def test_a_layer_may_include_itself_and_what_stands_to_its_left(self):
         self.assert_clean(
             {

@@ -33,8 +33,8 @@ class Error : public std::runtime_error {
   std::string hint_;
 };
 
-/// A text as a single line that cannot steer a terminal: control characters become '?'. Names and paths of a
-/// target are its own to choose.
+/// A text as a single line of UTF-8 that cannot steer a terminal: controls (C0, C1, DEL) and bytes that are
+/// no UTF-8 become '?'. Names and paths of a target are its own to choose.
 [[nodiscard]] std::string printable(std::string_view text);
 
 /// What and its cure in one printable line, as users see it.

@@ -32,8 +32,9 @@ enum class TickFailure : std::uint8_t {
   out_of_files,    ///< we may not have more files open, and so not look at another thread
   refused,         ///< the kernel did not let us stop the thread, which nobody traced
   hidden,          ///< what would prove a blocked thread is hidden from us
+  searching,       ///< a search for the interpreter was not over
 };
-inline constexpr std::size_t tick_failure_count = 12;
+inline constexpr std::size_t tick_failure_count = 13;
 
 /// In the words of the summary: "the GIL changed hands too often".
 [[nodiscard]] const char* description(TickFailure failure) noexcept;

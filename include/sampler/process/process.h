@@ -18,8 +18,9 @@ struct ProcessStat {
   std::string name;  ///< comm
   char state = '?';
   Pid parent{};
-  std::uint64_t flags = 0;       ///< PF_*
-  std::uint64_t start_time = 0;  ///< in clock ticks after boot
+  std::uint64_t flags = 0;         ///< PF_*
+  std::uint64_t start_time = 0;    ///< in clock ticks after boot
+  std::optional<int> exit_status;  ///< of a zombie, as of waitpid(2); 0 where we may not trace it
 };
 
 /// A stat text; nothing where it is not in the kernel's form.
@@ -46,6 +47,9 @@ class Process {
   [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
   /// False once it has ended, zombies included.
   [[nodiscard]] bool is_alive() const;
+  /// How it has ended, as waitpid(2) has it; nothing where it lives, or the kernel does not tell us: we may
+  /// not trace it, or its parent has waited for it (before Linux 6.15).
+  [[nodiscard]] std::optional<int> exit_status() const;
 
   /// The time since it was forked, in steps of the kernel's clock tick (10 ms).
   [[nodiscard]] std::chrono::milliseconds age() const;

@@ -35,4 +35,17 @@ class SignalInbox {
   UniqueFd children_;
 };
 
+/// While this lives signals do what they did before there was an inbox: Ctrl-C ends us, also in a system call
+/// that only a deadly signal interrupts.
+class OpenInbox {
+ public:
+  explicit OpenInbox(const SignalInbox& inbox) noexcept;
+  OpenInbox(const OpenInbox&) = delete;
+  OpenInbox& operator=(const OpenInbox&) = delete;
+  ~OpenInbox();
+
+ private:
+  sigset_t closed_{};
+};
+
 }  // namespace sampler

@@ -52,6 +52,11 @@ class Sampler {
   /// Hands signals on to the command and waits for its end: its status of waitpid(2).
   int wait_for_child();
 
+  /// The command's status of waitpid(2), once it has ended.
+  [[nodiscard]] std::optional<int> child_status() const {
+    return child_ ? child_->exit_status : std::nullopt;
+  }
+
   [[nodiscard]] RunSummary summary() const;
   [[nodiscard]] const std::vector<std::unique_ptr<Target>>& targets() const noexcept { return targets_; }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <future>
 #include <memory>
 #include <optional>
 
@@ -12,6 +13,7 @@
 #include "sampler/process/process.h"
 #include "sampler/process/tracer.h"
 #include "sampler/sampler/interpreter_sampler.h"
+#include "sampler/sampler/interpreter_search.h"
 #include "sampler/sampler/overhead_governor.h"
 #include "sampler/sampler/pacer.h"
 #include "sampler/sampler/recording.h"
@@ -29,6 +31,9 @@ class Target {
   /// it.
   Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& catalog, Tracer& tracer,
          Preemptor& preemptor, Recording& recording);
+  Target(const Target&) = delete;
+  Target& operator=(const Target&) = delete;
+  ~Target();
 
   /// Finds the interpreter now, waiting at most a second where it is not initialised or not even mapped yet;
   /// throws the Error that says why there is none.
@@ -46,6 +51,8 @@ class Target {
   [[nodiscard]] bool is_done() const noexcept { return is_done_; }
   /// Still waits for stops that it asked for.
   [[nodiscard]] bool is_waiting() const { return interpreter_ && interpreter_->next_give_up(); }
+  /// The run is over because the process has ended.
+  [[nodiscard]] bool has_ended() const noexcept { return has_ended_; }
   /// The run is over because the process became a program that is no Python.
   [[nodiscard]] bool is_lost() const noexcept { return is_lost_; }
   /// Why the last look for an interpreter found none.
@@ -59,7 +66,7 @@ class Target {
     if (interpreter_) interpreter_->thread_ended(tid);
   }
 
-  [[nodiscard]] const Process& process() const noexcept { return process_; }
+  [[nodiscard]] const Process& process() const noexcept { return *process_; }
   /// The version found last; nothing before.
   [[nodiscard]] std::optional<PythonVersion> version() const;
 
@@ -71,26 +78,30 @@ class Target {
   /// kept: to go on asking would keep the CPU from the thread we wait for.
   [[nodiscard]] bool waits_for_stop() const;
   [[nodiscard]] bool search();
-  /// Keeps why a search found nothing.
-  void note(const Error& error);
+  [[nodiscard]] InterpreterSearch new_search() const;
+  /// What a search has found is ours from here on. Whether it is an initialised interpreter.
+  [[nodiscard]] bool take(InterpreterSearch search);
+  /// The same as search(), but nothing while a file of the process keeps it waiting.
+  [[nodiscard]] std::optional<bool> search_apart();
   void begin(Clock::time_point now);
   void lose();
   /// One tick, after which the interval is widened where holding the target took more than it may. As
   /// InterpreterSampler's.
   [[nodiscard]] bool tick(Clock::time_point now);
 
-  Process process_;
+  std::shared_ptr<const Process> process_;
   SamplingOptions options_;
-  const LayoutCatalog& catalog_;
+  std::shared_ptr<const LayoutCatalog> catalog_;
   Tracer& tracer_;
   Preemptor& preemptor_;
   Recording& recording_;
-  std::unique_ptr<ProcessMemory> memory_;
+  std::shared_ptr<ProcessMemory> memory_;
   std::optional<PythonRuntime> runtime_;
   std::unique_ptr<InterpreterSampler> interpreter_;
   std::optional<Pacer> pacer_;
   std::optional<OverheadGovernor> governor_;
   std::optional<Error> last_error_;
+  std::future<InterpreterSearch> running_search_;
   Clock::time_point next_search_;
   Clock::time_point rest_end_;
   Clock::time_point search_end_;  ///< of a search for what the program has become
@@ -98,6 +109,7 @@ class Target {
   bool was_python_ = false;
   bool is_done_ = false;
   bool is_lost_ = false;
+  bool has_ended_ = false;
 };
 
 }  // namespace sampler

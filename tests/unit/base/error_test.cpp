@@ -21,6 +21,20 @@ TEST_CASE("an error is one line that cannot steer a terminal", "[base]") {
   CHECK(error_line(error) == "process 7 (a?[31mEVIL?X?\xc3\xa9); see?/a?b");
 }
 
+TEST_CASE("a control beyond ASCII reaches no terminal, in UTF-8 or as a bare byte", "[base]") {
+  CHECK(printable("a\xc2\x9b" "31mb") == "a?31mb");
+  CHECK(printable("\xc2\x80 \xc2\x9f \xc2\xa0 \xc3\x9b") == "? ? \xc2\xa0 \xc3\x9b");
+  CHECK(printable("a\x9b" "31m\xff\x80") == "a?31m??");
+}
+
+TEST_CASE("what is no UTF-8 becomes a question mark for each of its bytes, and hides nothing", "[base]") {
+  CHECK(printable("\xc2\x1b[0m") == "??[0m");
+  CHECK(printable("\xe2\x80") == "??");
+  CHECK(printable("\xc1\x9b \xed\xa0\x80 \xf4\x90\x80\x80") == "?? ??? ????");
+  CHECK(printable("\xe2\x82\xac \xf0\x9f\x90\x8d") == "\xe2\x82\xac \xf0\x9f\x90\x8d");
+  CHECK(printable("").empty());
+}
+
 TEST_CASE("an errno has the kernel's words", "[base]") {
   CHECK(errno_text(ENOENT) == "No such file or directory");
   CHECK(errno_text(EPERM) == "Operation not permitted");

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <initializer_list>
 #include <sstream>
+#include <vector>
 
 #include "catch.h"
 #include "sampler/base/error.h"
@@ -430,6 +431,44 @@ TEST_CASE("the help fits 100 columns, names every option and ends its last line"
 TEST_CASE("the version lists the Pythons it knows as Pyflame did", "[cli]") {
   const std::array versions{PythonVersion{2, 7}, PythonVersion{3, 6}, PythonVersion{3, 13, true}};
   CHECK_THAT(version_text(versions), Catch::Matches(R"(sampler \d+\.\d+\.\d+ \(ABI list: 27 36 313t\)\n)"));
+}
+
+TEST_CASE("a command line that asks for a command does so whatever is wrong with it", "[cli]") {
+  for (const std::vector<const char*>& args :
+       std::vector<std::vector<const char*>>{{"--", "true"},
+                                             {"-t", "true"},
+                                             {"--trace", "true"},
+                                             {"--hz", "bad", "-qt", "true"},
+                                             {"-Z", "--", "true"},
+                                             {"-Zt", "true"},
+                                             {"--quiet=1", "--", "true"},
+                                             {"-o", "", "--", "true"},
+                                             {"--unknown", "--", "true"},
+                                             {"-ttrue"},
+                                             {"--trace=true"},
+                                             {"--"},
+                                             {"-p", "1", "--", "true"}}) {
+    CAPTURE(args);
+    CHECK(asks_for_command(args));
+  }
+}
+
+TEST_CASE("a value or a word that looks like a command's mark asks for none", "[cli]") {
+  for (const std::vector<const char*>& args :
+       std::vector<std::vector<const char*>>{{"--hz", "bad", "-p", "1", "-o", "--"},
+                                             {"-p", "1", "-o", "-t"},
+                                             {"-o--trace", "-p", "x"},
+                                             {"-Z"},
+                                             {"-p", "1", "--hz"},
+                                             {}}) {
+    CAPTURE(args);
+    CHECK_FALSE(asks_for_command(args));
+  }
+}
+
+TEST_CASE("of several mistakes the first is told", "[cli]") {
+  check_mistake({"-Z", "--quiet=1", "--"}, "unknown option '-Z'", "--help");
+  check_mistake({"-o", "", "-Z"}, "-o needs a value", "use -o");
 }
 
 }  // namespace sampler

@@ -1,5 +1,8 @@
 #include "cli/summary.h"
 
+#include <csignal>
+#include <optional>
+
 #include "catch.h"
 
 namespace sampler {
@@ -153,6 +156,17 @@ TEST_CASE("a time has the unit that suits it", "[cli]") {
   CHECK(time_text(999'999ns) == "1000 us");
   CHECK(time_text(123ms) == "123 ms");
   CHECK(time_text(61s) == "61.0 s");
+}
+
+TEST_CASE("a process that ends early is told with the time and the way of its end", "[cli]") {
+  const auto text = [](std::optional<int> status) { return early_end_text(Pid{42}, 1440ms, 10s, status); };
+  CHECK(text(std::nullopt) == "process 42 ended after 1.4 of 10 s");
+  CHECK(text(0) == "process 42 ended after 1.4 of 10 s, with status 0");
+  CHECK(text(3 << 8) == "process 42 ended after 1.4 of 10 s, with status 3");
+  CHECK(text(SIGKILL) == "process 42 ended after 1.4 of 10 s, killed by signal 9 (SIGKILL)");
+  CHECK(text(SIGSEGV | 0x80) == "process 42 ended after 1.4 of 10 s, killed by signal 11 (SIGSEGV)");
+  CHECK(text(40) == "process 42 ended after 1.4 of 10 s, killed by signal 40");
+  CHECK(early_end_text(Pid{42}, 1440ms, std::nullopt, 0) == "process 42 ended after 1.4 s, with status 0");
 }
 
 }  // namespace sampler

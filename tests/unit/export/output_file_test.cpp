@@ -58,6 +58,59 @@ void check_text(const Error& error, const char* what, const char* hint) {
   CHECK_THAT(error.hint(), Catch::Contains(hint));
 }
 
+/// Without root's rights while this lives: an ordinary user has none over a directory of somebody else's.
+class AsNobody {
+ public:
+  AsNobody() : was_root_{::geteuid() == 0} {
+    if (was_root_) REQUIRE(::seteuid(nobody) == 0);
+  }
+  AsNobody(const AsNobody&) = delete;
+  AsNobody& operator=(const AsNobody&) = delete;
+  ~AsNobody() {
+    if (was_root_) static_cast<void>(::seteuid(0));
+  }
+
+  static constexpr uid_t nobody = 65534;
+
+ private:
+  bool was_root_;
+};
+
+void set_mode(const std::string& path, mode_t mode) {
+  REQUIRE(::chmod(path.c_str(), mode) == 0);
+}
+
+/// A file that everybody may write, in a directory of this mode.
+class FileBelow {
+ public:
+  explicit FileBelow(mode_t mode) : path_{directory_.path("d/out")} {
+    set_mode(directory_.path(""), 0755);
+    fs::create_directory(directory_.path("d"));
+    fill(path_, "a long old text\n");
+    set_mode(path_, 0666);
+    set_mode(directory_.path("d"), mode);
+  }
+  FileBelow(const FileBelow&) = delete;
+  FileBelow& operator=(const FileBelow&) = delete;
+  ~FileBelow() { ::chmod(directory_.path("d").c_str(), 0700); }
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  [[nodiscard]] std::size_t entries() const {
+    const auto all = fs::directory_iterator{directory_.path("d")};
+    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+  }
+
+ private:
+  TemporaryDirectory directory_;
+  std::string path_;
+};
+
+ino_t inode_of(const std::string& path) {
+  struct stat status {};
+  REQUIRE(::stat(path.c_str(), &status) == 0);
+  return status.st_ino;
+}
+
 }  // namespace
 
 TEST_CASE("a new file is there only once something was written", "[export]") {
@@ -289,6 +342,106 @@ TEST_CASE("a FIFO that nobody reads is waited for until the caller gives up", "[
   const auto error = error_of([&] { output.write(text("x"), [&] { return ++asked < 3; }); });
   CHECK(asked == 3);
   check_text(error, "had to wait for a reader", "flamegraph.pl <");
+}
+
+TEST_CASE("a file that may be written in a directory that may not is written in place", "[export]") {
+  const FileBelow file{0555};
+  const auto inode = inode_of(file.path());
+  {
+    const AsNobody user;
+    OutputFile output{file.path()};
+    CHECK(output.rewritable());
+    CHECK(content(file.path()) == "a long old text\n");
+    CHECK(output.write(text("first\n")) == WriteOutcome::written);
+    CHECK(content(file.path()) == "first\n");
+    output.write(text("2\n"));
+    CHECK(output.keeps_last_write());
+  }
+  CHECK(content(file.path()) == "2\n");
+  CHECK(inode_of(file.path()) == inode);
+  CHECK(file.entries() == 1);
+}
+
+TEST_CASE("a file of somebody else's in a sticky directory is written in place", "[export]") {
+  if (::geteuid() != 0) {
+    WARN("not run: only root can make a file of somebody else's");
+    return;
+  }
+  const FileBelow file{01777};
+  const auto inode = inode_of(file.path());
+  {
+    const AsNobody user;
+    OutputFile{file.path()}.write(text("new\n"));
+  }
+  CHECK(content(file.path()) == "new\n");
+  CHECK(inode_of(file.path()) == inode);
+  CHECK(file.entries() == 1);
+}
+
+TEST_CASE("our own file in a sticky directory is replaced", "[export]") {
+  const FileBelow file{01777};
+  const auto inode = inode_of(file.path());
+  OutputFile{file.path()}.write(text("new\n"));
+  CHECK(content(file.path()) == "new\n");
+  CHECK(inode_of(file.path()) != inode);
+}
+
+TEST_CASE("a new file in a directory that may not be written is an error at once", "[export]") {
+  const FileBelow file{0555};
+  const AsNobody user;
+  check_text(error_of([&] { OutputFile{file.path() + "2"}; }), "Permission denied", "-o");
+}
+
+TEST_CASE("a directory that takes no new file any more does not stop what may be written", "[export]") {
+  const FileBelow file{0777};
+  const AsNobody user;
+  OutputFile output{file.path()};
+  {
+    const bool is_root = ::getuid() == 0;
+    if (is_root) REQUIRE(::seteuid(0) == 0);
+    set_mode(fs::path{file.path()}.parent_path(), 0555);
+    if (is_root) REQUIRE(::seteuid(AsNobody::nobody) == 0);
+  }
+  output.write(text("new\n"));
+  CHECK(content(file.path()) == "new\n");
+  CHECK(output.keeps_last_write());
+}
+
+TEST_CASE("a directory that is away for a while fails the writes of that while only", "[export]") {
+  const TemporaryDirectory directory;
+  fs::create_directory(directory.path("d"));
+  OutputFile output{directory.path("d/out")};
+  output.write(text("one\n"));
+  CHECK(output.keeps_last_write());
+  fs::rename(directory.path("d"), directory.path("away"));
+  CHECK_THROWS_AS(output.write(text("two\n")), Error);
+  CHECK_FALSE(output.keeps_last_write());
+  fs::rename(directory.path("away"), directory.path("d"));
+  CHECK(output.keeps_last_write());
+  output.write(text("three\n"));
+  CHECK(content(directory.path("d/out")) == "three\n");
+}
+
+TEST_CASE("a file whose directory moves while it is written moves with it", "[export]") {
+  const TemporaryDirectory directory;
+  fs::create_directory(directory.path("d"));
+  OutputFile{directory.path("d/out")}.write([&](std::ostream& out) {
+    fs::rename(directory.path("d"), directory.path("away"));
+    out << "new\n";
+  });
+  CHECK(content(directory.path("away/out")) == "new\n");
+  CHECK(directory.entries() == 1);
+}
+
+TEST_CASE("what another put in the place of a file is not what was written last", "[export]") {
+  const TemporaryDirectory directory;
+  const auto path = directory.path("out");
+  OutputFile output{path};
+  CHECK_FALSE(output.keeps_last_write());
+  output.write(text("one\n"));
+  fill(directory.path("other"), "other\n");
+  fs::rename(directory.path("other"), path);
+  CHECK_FALSE(output.keeps_last_write());
 }
 
 }  // namespace sampler

@@ -1,7 +1,17 @@
 #include "sampler/memory/process_memory.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -63,6 +73,30 @@ class ExecutingChild {
   Pipe go_, input_, output_;
   TestChild child_;
 };
+
+/// How often we have called process_vm_readv since refuse_reads().
+volatile std::sig_atomic_t reads = 0;
+
+/// From here on each process_vm_readv of this process is counted, and told that there is no such process.
+void refuse_reads() {
+  struct sigaction action {};
+  action.sa_flags = SA_SIGINFO;
+  action.sa_sigaction = [](int, siginfo_t*, void* context) {
+    reads = reads + 1;
+    static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RAX] = -ESRCH;
+  };
+  ::sigaction(SIGSYS, &action, nullptr);
+  constexpr auto load = static_cast<std::uint16_t>(BPF_LD | BPF_W | BPF_ABS);
+  constexpr auto jump_if_equal = static_cast<std::uint16_t>(BPF_JMP | BPF_JEQ | BPF_K);
+  constexpr auto give = static_cast<std::uint16_t>(BPF_RET | BPF_K);
+  std::array<sock_filter, 4> filter{{{load, 0, 0, offsetof(seccomp_data, nr)},
+                                     {jump_if_equal, 0, 1, SYS_process_vm_readv},
+                                     {give, 0, 0, SECCOMP_RET_TRAP},
+                                     {give, 0, 0, SECCOMP_RET_ALLOW}}};
+  const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
 
 }  // namespace
 
@@ -208,6 +242,31 @@ TEST_CASE("a process that has ended cannot be read", "[memory]") {
   const auto read = read_as<std::byte>(memory, pages.address(0));
   REQUIRE_FALSE(read);
   CHECK(read.error().code == ESRCH);
+}
+
+TEST_CASE("all of a batch is unread where the process has ended", "[memory]") {
+  const Pages pages{1};
+  const Pipe wait;
+  TestChild child{[&] { (void)wait.take(); }};
+  const ProcessMemory memory{Process{child.pid()}};
+  child.end();
+  Batch batch{pages, 3};
+  memory.read_batch(batch.ranges, batch.unread);
+  CHECK(batch.unread == std::vector<std::uint32_t>{0, 1, 2});
+}
+
+TEST_CASE("that a process has ended takes one call, however many ranges there are", "[memory]") {
+  const SharedPage seen;
+  const Pages pages{6};
+  const ProcessMemory memory = our_memory();
+  Batch batch{pages, 3000};
+  const TestChild child{[&] {
+    refuse_reads();
+    memory.read_batch(batch.ranges, batch.unread);
+    if (batch.unread.size() == batch.ranges.size()) seen->progress = static_cast<std::uint64_t>(reads);
+  }};
+  REQUIRE(::waitpid(number(child.pid()), nullptr, 0) == number(child.pid()));
+  CHECK(seen->progress == 1);
 }
 
 TEST_CASE("the memory of a process that ends before it is opened is an error", "[memory]") {

@@ -49,6 +49,35 @@ TEST_CASE("a stat text tells name, state, parent, flags and start", "[process]")
   CHECK(stat->start_time == 98765);
 }
 
+TEST_CASE("a zombie tells how it has ended", "[process]") {
+  const Pipe pipe;
+  const TestChild child{[&] {
+    (void)pipe.take();
+    ::_exit(3);
+  }};
+  const Process process{child.pid()};
+  CHECK_FALSE(process.exit_status());
+  pipe.give();
+  siginfo_t ended{};
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(number(child.pid())), &ended, WEXITED | WNOWAIT) == 0);
+  const auto status = process.exit_status();
+  REQUIRE(status);
+  CHECK(WIFEXITED(*status));
+  CHECK(WEXITSTATUS(*status) == 3);
+}
+
+TEST_CASE("how a process has ended that was waited for is told truly or not at all", "[process]") {
+  const Pipe pipe;
+  TestChild child{[&] { (void)pipe.take(); }};
+  const Process process{child.pid()};
+  child.end();
+  // Linux 6.15 and later know it.
+  if (const auto status = process.exit_status()) {
+    CHECK(WIFSIGNALED(*status));
+    CHECK(WTERMSIG(*status) == SIGKILL);
+  }
+}
+
 TEST_CASE("a process is as old as its start time says", "[process]") {
   using namespace std::chrono_literals;
   const Pipe pipe;

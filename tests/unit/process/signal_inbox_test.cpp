@@ -107,4 +107,25 @@ TEST_CASE("an inbox keeps the signal mask of before", "[process]") {
   CHECK(::sigismember(&now, SIGINT) == 1);
 }
 
+TEST_CASE("while an inbox is open a signal does what it did before", "[process]") {
+  const TestChild child{[] {
+    ::signal(SIGINT, SIG_DFL);
+    const SignalInbox inbox;
+    const OpenInbox open{inbox};
+    ::raise(SIGINT);
+  }};
+  int status = 0;
+  REQUIRE(::waitpid(number(child.pid()), &status, 0) == number(child.pid()));
+  CHECK(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGINT);
+}
+
+TEST_CASE("an inbox that was open takes signals again", "[process]") {
+  const SignalState before{SIG_DFL};
+  SignalInbox inbox;
+  { const OpenInbox open{inbox}; }
+  send_ourselves(SIGTERM);
+  CHECK(inbox.take().size() == 1);
+}
+
 }  // namespace sampler

@@ -1,0 +1,104 @@
+#include "sampler/sampler/interpreter_search.h"
+
+#include <fmt/format.h>
+
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "sampler/cpython/runtime_locator.h"
+#include "sampler/process/kernel.h"
+#include "sampler/process/rights.h"
+#include "sampler/process/scheduling.h"
+
+namespace sampler {
+namespace {
+
+/// Why nobody can tell which kernel thread a thread state belongs to; nothing where it can be told.
+std::optional<Error> refused_threads(const Process& process, const PythonRuntime& runtime) {
+  if (runtime.tid_offset || runtime.layout->thread.native_thread_id.exists()) return std::nullopt;
+  return Error{
+      ErrorKind::unsupported_python,
+      fmt::format(
+          "process {} has Python {}, and neither that nor its C library tells the numbers of its threads",
+          number(process.pid()), to_string(runtime.layout->version)),
+      "Pythons before 3.11 are read with glibc only, whose symbol _thread_db_pthread_tid must not be "
+      "stripped: "
+      "run the program with that, or with a Python from 3.11 on"};
+}
+
+/// Why threads of this Python cannot be held so.
+std::optional<Error> refused_hold(const Process& process, const PythonRuntime& runtime, Hold hold) {
+  const bool has_gil = runtime.layout->traits.gil != GilKind::none;
+  if (hold == Hold::preempt && !has_gil) {
+    return Error{ErrorKind::usage,
+                 "--hold preempt keeps one thread at a time from running, and without a GIL all do",
+                 "use --hold ptrace, or --hold none"};
+  }
+  const auto refused = hold == Hold::ptrace ? try_stop() : RefusedCall{};
+  if (refused.code == 0) return std::nullopt;
+  return Error{ErrorKind::permission,
+               fmt::format("cannot stop threads of process {}: {} is refused to sampler: {}",
+                           number(process.pid()), refused.name, errno_text(refused.code)),
+               fmt::format("{}; or use {}", refused_call_hint(own_rights()),
+                           has_gil ? "--hold preempt, which stops nobody" : "--hold none")};
+}
+
+}  // namespace
+
+void InterpreterSearch::note(const Error& why) {
+  // That a process has ended is not why it was not sampled before.
+  const bool is_end = why.kind() == ErrorKind::no_process || !process->is_alive();
+  if (!is_end || !error) error = why;
+}
+
+void InterpreterSearch::run() {
+  is_found = false;
+  if (!memory->is_same_program()) {
+    // A new program: its memory is another, and so may be our rights to it.
+    runtime.reset();
+    try {
+      memory = std::make_shared<ProcessMemory>(*process);
+    } catch (const Error& why) {
+      note(why);
+      return;
+    }
+  }
+  if (!runtime) {
+    auto located = locate_runtime(*process, *memory, *catalog);
+    if (!located) {
+      note(located.error());
+      return;
+    }
+    if (auto refusal = refused_hold(*process, *located, hold)) {
+      error = std::move(refusal);
+      return;
+    }
+    runtime = std::move(*located);
+  }
+  if (!is_initialised(*memory, *runtime)) return;
+  runtime->tid_offset = find_tid_offset(*process);
+  error = refused_threads(*process, *runtime);
+  if (error) runtime.reset();
+  is_found = !error;
+}
+
+std::future<InterpreterSearch> run_apart(InterpreterSearch search) {
+  const auto task =
+      std::make_shared<std::packaged_task<InterpreterSearch()>>([search = std::move(search)]() mutable {
+        search.run();
+        return std::move(search);
+      });
+  auto result = task->get_future();
+  try {
+    std::thread{[task] {
+      ask_to_be_prompt();  // as who waits for it
+      (*task)();
+    }}.detach();
+  } catch (const std::system_error&) {
+    (*task)();  // no thread is to be had: better late than never
+  }
+  return result;
+}
+
+}  // namespace sampler
