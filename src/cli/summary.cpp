@@ -104,6 +104,12 @@ std::string side_effect_lines(const RunSummary& summary) {
     text += line("", fmt::format("without ptrace: {} proven not to have run meanwhile, {} not",
                                  summary.proofs, summary.failed_proofs));
   }
+  if (summary.silent_functions != 0) {
+    text +=
+        line("", fmt::format("{} of the program compiled to machine code (a JIT): what is on top of their "
+                             "frames is not checked with --hold none",
+                             counted(summary.silent_functions, "function")));
+  }
   if (summary.late_stops != 0) text += line("", counted(summary.late_stops, "stop") + " came late");
   if (summary.interrupted_calls != 0) {
     text +=

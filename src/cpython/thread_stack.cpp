@@ -86,8 +86,12 @@ StackEnd ThreadStack::settle(WalkedChain& chain, std::size_t& known, RemoteMemor
     const auto& callee = chain.links[i - 1];
     const bool is_known_to_call = !caller || stands_still;
     const auto tie = is_known_to_call ? Tie::calls : tie_of(memory, layout, *caller, callee);
-    if (tie != Tie::calls) {
-      is_torn = tie == Tie::calls_another;
+    const bool is_told = !is_known_to_call && callee.frame.code != nullptr && callee.fields.is_entry == 0;
+    auto* const code = is_told ? caller->frame.code : nullptr;
+    if (code != nullptr && code->note_silence(tie == Tie::runs_itself)) codes.count_silent();
+    const bool is_believed = tie != Tie::runs_itself || code == nullptr || !code->is_silent();
+    if (tie != Tie::calls && is_believed) {
+      is_torn = tie == Tie::calls_another || (code != nullptr && code->may_be_silent());
       chain.links.erase(chain.links.begin(), chain.links.begin() + static_cast<std::ptrdiff_t>(i));
       break;
     }

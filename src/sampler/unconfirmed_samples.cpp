@@ -24,6 +24,7 @@ Confirmation UnconfirmedSamples::confirm(Clock::time_point now) {
   auto& codes = process_.codes;
   if (codes.must_confirm()) static_cast<void>(code_objects_.fetch({}, {}));
   const bool are_same = codes.confirm(code_objects_);
+  recording_.count_silent_functions(codes.take_silent());
   if (!process_.memory.is_same_program()) {
     cancel();
     return Confirmation::other_program;

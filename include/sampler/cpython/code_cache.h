@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "sampler/cpython/py_string.h"
@@ -58,6 +59,17 @@ class CodeObject {
   }
   /// What its frames have for locals and value stack, in words; 0 where nothing tells.
   [[nodiscard]] std::uint64_t frame_words() const noexcept { return copy_.frame_words; }
+  /// Whether a frame of it, copied while its thread ran, said of itself that it calls: another frame named it
+  /// its caller. True where that has just become too much to be believed.
+  bool note_silence(bool is_silent) noexcept {
+    silences_ = is_silent ? silences_ + 1 : 0;
+    return silences_ == most_silences;
+  }
+  /// It has said so often in a row that it calls nothing that it cannot be true: a JIT's code does not keep
+  /// it.
+  [[nodiscard]] bool is_silent() const noexcept { return silences_ >= most_silences; }
+  /// It may be so.
+  [[nodiscard]] bool may_be_silent() const noexcept { return silences_ >= most_silences / 8; }
   /// An instruction of it was seen in a call of a frame that had begun: of a function's, or of a generator's.
   void note_call(std::uint64_t instruction, bool of_generator) {
     auto& seen = calls_[instruction];
@@ -78,6 +90,8 @@ class CodeObject {
   struct Callees {
     bool functions = false, generators = false;
   };
+  /// Of a frame that does tell it is false every other time, at most.
+  static constexpr std::uint32_t most_silences = 64;
   struct Identity {
     RemoteAddress file, name, line_table;
     std::int32_t first_line = 0;
@@ -103,6 +117,7 @@ class CodeObject {
   std::optional<std::pair<StringId, StringId>> texts_;  // name, file
   std::unordered_map<std::uint64_t, FrameId> frames_;
   std::unordered_map<std::uint64_t, Callees> calls_;  // by instruction
+  std::uint32_t silences_ = 0;                        // in a row
 };
 
 /// Code objects by address. A known one is looked at again in every reading, because an address may be used
@@ -131,6 +146,11 @@ class CodeCache {
     ++reading_;
     copied_ = 0;
   }
+
+  /// A function was found not to tell what it calls.
+  void count_silent() noexcept { ++silent_; }
+  /// How many were, since this was asked last.
+  [[nodiscard]] std::uint64_t take_silent() noexcept { return std::exchange(silent_, 0); }
 
   /// Puts off the check of code objects without a version too: what came and went between two checks is not
   /// noticed then.
@@ -175,6 +195,7 @@ class CodeCache {
   std::uint64_t period_ = 1;       // between two confirm()
   std::vector<CodeObject*> owed_;  // of this period
   bool may_all_wait_ = false;
+  std::uint64_t silent_ = 0;
   bool was_replaced_ = false;  // one of them
   std::uint64_t epoch_ = 0;
   std::uint64_t generation_ = 0;

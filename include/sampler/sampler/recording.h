@@ -25,6 +25,8 @@ class Recording {
   void count_too_deep(std::uint64_t samples) noexcept { summary_.too_deep += samples; }
   void count_unreadable(std::uint64_t samples) noexcept { summary_.unreadable += samples; }
   void count_torn(std::uint64_t samples) noexcept { summary_.torn += samples; }
+  /// Functions whose frames do not tell what they call.
+  void count_silent_functions(std::uint64_t functions) noexcept { summary_.silent_functions += functions; }
   /// Of a thread that we kept from its CPU: whether it is proven that it did not run.
   void count_proof(bool has_held) noexcept { ++(has_held ? summary_.proofs : summary_.failed_proofs); }
   /// The interval was wider than asked, so that the target is held for less time.
