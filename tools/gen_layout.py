@@ -268,7 +268,7 @@ def by_table(trampolines, free_threaded, *groups):
               "trait.state_thread": "named"}
     unicode = {key: TABLE_UNICODE.get(key, expression) for key, expression in UNICODE.items()}
     gil = (ATTACHMENT,) if free_threaded else (TABLE_GIL, GIL_STRUCT)
-    fields = (TABLE_RUNTIME, TABLE_INTERPRETER, TABLE_THREAD, DATA_STACK, TABLE_FRAME, TABLE_CODE, CODE_VERSION, FRAME_LENGTH,
+    fields = (TABLE_RUNTIME, TABLE_INTERPRETER, TABLE_THREAD, TABLE_FRAME, TABLE_CODE, CODE_VERSION, FRAME_LENGTH,
               TABLE_OBJECTS, unicode, trampolines)
     return Version(INTERNAL_313, True, merged(DIRECT_TRAITS, traits), merged(*(fields + gil + groups)))
 

@@ -113,13 +113,11 @@ WalkedChain walk_from(const Walk& walk, std::optional<RemoteAddress> next, Remot
   return chain;
 }
 
-/// Whether the leaf has not begun: it may not know its caller yet. (Up to 3.12 a frame that waits at its
-/// first instruction has begun.)
-bool has_not_begun(const Walk& walk, const WalkedChain& chain) {
+/// Whether the leaf has not begun: it may not know its caller yet.
+bool has_not_begun(const WalkedChain& chain) {
   if (chain.links.empty() || chain.links.front().frame.code == nullptr) return false;
   const auto& leaf = chain.links.front().frame;
-  const bool is_at_first = leaf.instruction == leaf.code->bytecode().value;
-  return !leaf.code->has_begun_at(leaf.instruction) || (is_at_first && walk.start.loop.is_null());
+  return !leaf.code->has_begun_at(leaf.instruction);
 }
 
 /// The first of the chain's frames outside of its leaf that is the program's; null where there is none.
@@ -142,7 +140,7 @@ bool is_of_innermost_loop(const Walk& walk, const WalkedChain& chain) {
 bool knows_its_caller(const Walk& walk, const WalkedChain& chain) {
   if (chain.end != StackEnd::complete || count_unproven(walk.memory, chain) != 0) return false;
   const auto* const caller = caller_of_leaf(chain);
-  if (walk.start.loop.is_null() || caller == nullptr) return true;
+  if (caller == nullptr) return true;
   // Generators lie elsewhere: one that the caller has resumed, and that calls the leaf, may be left out.
   // Those that C resumes have loops of their own.
   const bool is_within_loop = &chain.links[1] == caller && chain.links.front().fields.is_entry == 0;
@@ -204,7 +202,7 @@ std::optional<WalkedChain> chain_of_calling_loop(const Walk& walk) {
     // What calls is a frame of the program, and has begun. Else the words are two pointers that are no
     // loop's.
     const bool may_call = chain.end == StackEnd::complete && !chain.links.empty() &&
-                          chain.links.front().frame.code != nullptr && !has_not_begun(walk, chain);
+                          chain.links.front().frame.code != nullptr && !has_not_begun(chain);
     if (!may_call || count_unproven(walk.memory, chain) != 0) continue;
     const auto top = top_of(walk.memory, walk.runtime, walk.codes, walk.start.data_stack, chain);
     if (top == Top::reached || top == Top::one_more) return chain;
@@ -332,12 +330,12 @@ WalkedChain walk_chain(RemoteMemory& memory, const PythonRuntime& runtime, CodeC
     if (!came_by) chain.end = StackEnd::unreadable;
     return chain;
   }
+  if (start.loop.is_null()) return chain;
   const bool is_told = !start.data_stack.top.is_null();
-  if (is_told && has_not_begun(walk, chain) && !knows_its_caller(walk, chain)) {
+  if (is_told && has_not_begun(chain) && !knows_its_caller(walk, chain)) {
     if (auto whole = with_its_caller(walk, chain)) return std::move(*whole);
     chain.end = StackEnd::unreadable;
   }
-  if (start.loop.is_null()) return chain;
   const bool is_sure = chain.end == StackEnd::complete && came_by;
   switch (is_sure ? top_of(memory, runtime, codes, start.data_stack, chain) : Top::missed) {
     case Top::reached:

@@ -83,7 +83,7 @@ struct ChainStart {
   RemoteAddress loop;    ///< the cframe of the innermost evaluation loop; null where there are none
   RemoteAddress outer;   ///< the cframe of the loop that it was called from, as it says itself
   RemoteAddress state;   ///< the thread state
-  DataStack data_stack;
+  DataStack data_stack;  ///< where there are loops
 };
 
 /// What is known of a thread's stack before a walk.
