@@ -49,8 +49,9 @@ int run_dump(const Options& options) {
   SignalInbox inbox;
   Recording recording{{&sink}};
   Tracer tracer;
-  Preemptor preemptor;
+  Preemptor preemptor{sampling.priority};
   Sampler sampler{inbox, tracer, recording};
+  sampler.set_priority(sampling.priority, sampling.hold);
   {
     const OpenInbox open{inbox};  // as in record: there is nothing to lose yet
     sampler.add(std::make_unique<Target>(*options.pid, sampling, catalog, tracer, preemptor, recording));

@@ -162,6 +162,13 @@ Hold hold_of(const GivenOptions& given) {
   return hold;
 }
 
+Priority priority_of(const GivenOptions& given) {
+  const auto* const text = value_of(given, "priority");
+  if (text == nullptr || *text == "high") return Priority::high;
+  if (*text == "normal") return Priority::normal;
+  fail(fmt::format("unknown priority '{}'", *text), "use --priority high or --priority normal");
+}
+
 std::optional<nanoseconds> duration_of(const CommandLine& line, const GivenOptions& given) {
   const auto* const text = value_of(given, "seconds");
   if (text == nullptr)
@@ -258,6 +265,7 @@ SamplingOptions recording_of(const CommandLine& line, const GivenOptions& given,
   sampling.max_overhead = max_overhead_of(given);
   sampling.mode = mode_of(given);
   sampling.hold = hold_of(given);
+  sampling.priority = priority_of(given);
   // Pyflame's "(idle)" lines, which its -x leaves out.
   sampling.report_idle =
       style == FrameStyle::pyflame && sampling.mode == Mode::gil && !has(given, "exclude-idle");
@@ -273,6 +281,7 @@ SamplingOptions dumping_of(const GivenOptions& given, FrameStyle style) {
   // Pyflame's -d implies --threads.
   sampling.mode = style == FrameStyle::pyflame ? Mode::wall : mode;
   sampling.hold = hold_of(given);
+  sampling.priority = priority_of(given);
   return sampling;
 }
 

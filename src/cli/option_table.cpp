@@ -8,7 +8,7 @@
 namespace sampler {
 namespace {
 
-constexpr std::array<OptionSpec, 24> table{{
+constexpr std::array<OptionSpec, 25> table{{
     {'p', "pid", "PID", OptionGroup::target, "sample this process"},
     {'t', "trace", "CMD...", OptionGroup::target,
      "run this command and sample it; the rest of the line is its own"},
@@ -30,6 +30,7 @@ constexpr std::array<OptionSpec, 24> table{{
      "keep a running thread still by: ptrace, preempt or none (default ptrace)"},
     {'\0', "nonblocking", "", OptionGroup::sampling, "--hold none: plausible stacks, not proven ones"},
     {'\0', "no-stop", "", OptionGroup::sampling, "--hold none"},
+    {'\0', "priority", "LEVEL", OptionGroup::sampling, "the sampler's own: high or normal (default high)"},
     {'o', "output", "FILE", OptionGroup::output, "write there (default: -, standard output)"},
     {'n', "no-line-numbers", "", OptionGroup::output, "functions without their line numbers"},
     {'\0', "threads", "", OptionGroup::output, "a root frame per thread"},

@@ -95,6 +95,7 @@ class Recorder {
         output_{options.output},
         sink_{format_for_file(options.output).open(options.format)},
         recording_{{sink_.get()}},
+        preemptor_{options.sampling.priority},
         sampler_{inbox_, tracer_, recording_} {
     sampler_.watch_output(output_.watched_fd());
   }
@@ -195,7 +196,7 @@ class Recorder {
       if (output_.rewritable()) {
         callbacks.checkpoint = [&](const RunSummary& summary) { checkpoint(summary, progress); };
       }
-      if (options_.sampling.hold == Hold::preempt) sampler_.ask_for_realtime();
+      sampler_.set_priority(options_.sampling.priority, options_.sampling.hold);
       sampler_.run(callbacks);
     }
     const auto summary = sampler_.summary();

@@ -44,7 +44,7 @@ bool wait_for(sem_t& semaphore, std::chrono::nanoseconds time) noexcept {
 
 }  // namespace
 
-CpuThread::CpuThread(int cpu) : cpu_{cpu} {
+CpuThread::CpuThread(int cpu, Priority priority) : cpu_{cpu}, priority_{priority} {
   ::sem_init(&given_, 0, 0);
   ::sem_init(&done_, 0, 0);
   thread_ = std::thread{[this] { serve(); }};
@@ -78,9 +78,12 @@ bool CpuThread::finish() {
 
 void CpuThread::serve() {
   tid_ = Tid{::gettid()};
+  if (priority_ == Priority::high) {
+    is_realtime_ = become_realtime();
+    if (!is_realtime_) ask_to_be_prompt();
+  }
   ::sem_post(&done_);  // before the CPU, which may not be had for a while
   run_on(cpu_);
-  if (!become_realtime()) ask_to_be_prompt();
   for (;;) {
     wait_for(given_);
     if (is_ending_) return;

@@ -80,12 +80,31 @@ class Meeting {
 
 }  // namespace
 
-Preemptor::Preemptor() {
+Preemptor::Preemptor(Priority priority) : priority_{priority} {
   if (::sched_getaffinity(0, sizeof own_, own_.data()) != 0) own_ = {};
 }
 
 bool Preemptor::may_use(int cpu) const noexcept {
   return cpu >= 0 && CPU_ISSET_S(static_cast<std::size_t>(cpu), sizeof own_, own_.data());
+}
+
+Preemptor::Visitor* Preemptor::visitor_of(int cpu) {
+  if (!may_use(cpu)) return nullptr;
+  // Only one of ours has something to allocate at a time: a heap for each would only take memory.
+  if (visitors_.empty()) ::mallopt(M_ARENA_MAX, 1);
+  const auto ours = visitors_.find(cpu);
+  if (ours != visitors_.end()) return &ours->second;
+  try {
+    return &visitors_.try_emplace(cpu, cpu, priority_).first->second;
+  } catch (const std::system_error&) {
+    return nullptr;  // there can be no more threads
+  }
+}
+
+bool Preemptor::is_prompt_on(int cpu) {
+  if (priority_ == Priority::normal) return false;
+  const auto* const visitor = visitor_of(cpu);
+  return visitor != nullptr && visitor->thread.is_realtime();
 }
 
 std::optional<Visit> Preemptor::call(Visitor& visitor, int cpu, bool may_read_here, const ThreadWatch& watch,
@@ -103,6 +122,7 @@ std::optional<Visit> Preemptor::call(Visitor& visitor, int cpu, bool may_read_he
       from_there.stood_still = from_there.stood_still && ::sched_getcpu() == cpu;
     }
   };
+  if (may_read_here) static_cast<void>(visitor.watch.turns());  // has it in the caches for below
   visitor.thread.start(job);
   try {
     if (meeting.await()) {
@@ -130,17 +150,10 @@ Visit Preemptor::visit(const ThreadWatch& watch, const ThreadPlace& place,
   if (has_ended(place)) return {Arrival::ended};
   // A realtime thread would keep us waiting on its CPU for as long as it likes.
   if (place.is_realtime) return {Arrival::realtime};
-  if (!may_use(place.cpu)) return {Arrival::not_ours};
-  // Only one of ours has something to allocate at a time: a heap for each would only take memory.
-  if (visitors_.empty()) ::mallopt(M_ARENA_MAX, 1);
-  auto ours = visitors_.find(place.cpu);
-  try {
-    if (ours == visitors_.end()) ours = visitors_.try_emplace(place.cpu, place.cpu).first;
-  } catch (const std::system_error&) {
-    return {Arrival::not_ours};  // there can be no more threads
-  }
+  auto* const ours = visitor_of(place.cpu);
+  if (ours == nullptr) return {Arrival::not_ours};
   const auto start = Clock::now();
-  auto& visitor = ours->second;
+  auto& visitor = *ours;
   const bool may_read_here = ::sched_getcpu() != place.cpu && start >= visitor.reads_until;
   if (const auto visit = call(visitor, place.cpu, may_read_here, watch, reading)) return *visit;
   visitor.reads_until = start + long_stacks;

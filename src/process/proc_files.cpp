@@ -1,6 +1,9 @@
 #include "process/proc_files.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
+#include <limits>
 
 namespace sampler {
 
@@ -12,6 +15,11 @@ std::optional<std::string_view> status_value(std::string_view text, std::string_
   value = value.substr(0, value.find('\n'));
   value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
   return value;
+}
+
+std::uint64_t file_limit() noexcept {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : std::numeric_limits<std::uint64_t>::max();
 }
 
 }  // namespace sampler

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <charconv>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,9 @@ template <class T>
 
 /// The value behind `key` at the start of a line of a status text, without leading white space.
 [[nodiscard]] std::optional<std::string_view> status_value(std::string_view text, std::string_view key);
+
+/// What the number of a file that we open stays below, as things are (RLIMIT_NOFILE).
+[[nodiscard]] std::uint64_t file_limit() noexcept;
 
 /// Calls `visit(number)` for each entry of a directory that is a number.
 template <class Visit>

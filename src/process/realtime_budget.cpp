@@ -9,8 +9,8 @@
 
 namespace sampler {
 
-RealtimeBudget::RealtimeBudget() : policy_{::sched_getscheduler(0)} {
-  begin();
+RealtimeBudget::RealtimeBudget(bool is_wanted) : policy_{::sched_getscheduler(0)}, is_wanted_{is_wanted} {
+  if (is_wanted_) begin();
 }
 
 RealtimeBudget::~RealtimeBudget() {
@@ -28,11 +28,20 @@ void RealtimeBudget::give_up() noexcept {
   ask_to_be_prompt();  // the kernel forgets the time slice with the policy
 }
 
+void RealtimeBudget::want(bool is_wanted) noexcept {
+  if (is_wanted == std::exchange(is_wanted_, is_wanted)) return;
+  if (!is_wanted_) {
+    give_up();
+  } else if (left_ >= most / 2) {
+    begin();
+  }
+}
+
 void RealtimeBudget::spend(Duration worked, Duration passed) noexcept {
   left_ = std::max(std::min(left_ + passed / share, most) - worked, Duration{-1});
   if (left_ < Duration{0}) {
     give_up();
-  } else if (!is_realtime_ && left_ >= most / 2) {
+  } else if (is_wanted_ && !is_realtime_ && left_ >= most / 2) {
     begin();
   }
 }

@@ -23,9 +23,9 @@ bool is_in_inner_namespace(Pid pid) {
   return numbers && numbers->is_nested;  // a kernel without PID namespaces has no such line
 }
 
-bool is_alive(const UniqueFd& comm) {
-  char byte = 0;
-  return ::pread(comm.get(), &byte, 1, 0) == 1;
+/// Whether this file may stay open: others, of each thread too, are to come.
+bool may_stay_open(const UniqueFd& file) {
+  return static_cast<std::uint64_t>(file.get()) < file_limit() / 2;
 }
 
 /// A file of an open directory, as a path.
@@ -61,16 +61,26 @@ Tid ThreadNumbers::ours(InnerTid inner) {
   return find(inner);
 }
 
+bool ThreadNumbers::is_alive(InnerTid inner, const Known& thread) const {
+  if (thread.comm) {
+    char byte = 0;
+    return ::pread(thread.comm.get(), &byte, 1, 0) == 1;
+  }
+  const auto status = read_file(fmt::format("/proc/{}/task/{}/status", number(pid_), number(thread.ours)));
+  const auto numbers = status ? parse_namespace_numbers(*status) : std::nullopt;
+  return numbers && numbers->inner == inner;
+}
+
 Tid ThreadNumbers::find(InnerTid inner) {
   const auto found = known_.find(number(inner));
   if (found == known_.end()) return Tid{};
-  if (is_alive(found->second.comm)) return found->second.ours;
+  if (is_alive(inner, found->second)) return found->second.ours;
   known_.erase(found);
   return Tid{};
 }
 
 void ThreadNumbers::list() {
-  std::erase_if(known_, [](const auto& entry) { return !is_alive(entry.second.comm); });
+  std::erase_if(known_, [&](const auto& entry) { return !is_alive(InnerTid{entry.first}, entry.second); });
   std::unordered_set<pid_t> known;
   for (const auto& [inner, thread] : known_) known.insert(number(thread.ours));
   for_each_number(fmt::format("/proc/{}/task", number(pid_)), [&](pid_t tid) {
@@ -88,7 +98,9 @@ void ThreadNumbers::add(Tid ours) {
   const auto numbers = status ? parse_namespace_numbers(*status) : std::nullopt;
   if (!numbers) return;
   auto comm = open_file(in_directory(*directory, "comm"), O_RDONLY);
-  if (comm) known_.insert_or_assign(number(numbers->inner), Known{numbers->ours, std::move(*comm)});
+  const bool is_kept = comm && may_stay_open(*comm);
+  known_.insert_or_assign(number(numbers->inner),
+                          Known{numbers->ours, is_kept ? std::move(*comm) : UniqueFd{}});
 }
 
 }  // namespace sampler

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/user.h>
 #include <unistd.h>
 
@@ -20,10 +19,8 @@ namespace {
 
 /// Whether this is one of the last files that we may open: they are left for the output and the like.
 bool is_among_last(const UniqueFd& file) {
-  constexpr rlim_t files_left = 16;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
-  return static_cast<rlim_t>(file.get()) + files_left >= limit.rlim_cur;
+  constexpr std::uint64_t files_left = 16;
+  return static_cast<std::uint64_t>(file.get()) + files_left >= file_limit();
 }
 
 UniqueFd open_task_file(Pid pid, Tid tid, std::string_view name, bool& lacks_files) {
@@ -102,7 +99,8 @@ std::optional<std::uint64_t> parse_departures(std::string_view text) {
 }
 
 ThreadWatch::ThreadWatch(Pid pid, Tid tid)
-    : tid_{tid},
+    : pid_{pid},
+      tid_{tid},
       stat_{open_task_file(pid, tid, "stat", lacks_files_)},
       schedstat_{open_task_file(pid, tid, "schedstat", lacks_files_)},
       syscall_{open_task_file(pid, tid, "syscall", lacks_files_)} {
@@ -133,6 +131,13 @@ std::optional<Turns> ThreadWatch::turns() const {
   }
   // A thread has had a turn, so with 0 this kernel does not count (delayacct off, no schedstats).
   return rest.ec == std::errc{} && turns.times != 0 ? std::optional{turns} : std::nullopt;
+}
+
+std::optional<std::uint64_t> ThreadWatch::departures() {
+  bool lacks_it = false;
+  if (!status_) status_ = open_task_file(pid_, tid_, "status", lacks_it);
+  std::array<char, 16384> buffer;
+  return parse_departures(read_again(status_, buffer));
 }
 
 bool ThreadWatch::is_on_cpu() const {

@@ -319,10 +319,11 @@ void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<
     PythonThread thread;
     ThreadActivity activity;
     Settled settled;
-    std::optional<Turns> turns{};  // before it was read, where it was blocked
+    std::optional<Turns> turns{};   // before it was read, where it was off its CPU
+    std::optional<OwnTurn> ours{};  // where it waited for our CPU
   };
   auto& watches = process_.watches;
-  std::vector<Subject> blocked;
+  std::vector<Subject> resting;  // blocked, or waiting for the CPU that we have
   std::vector<PythonThread> running;
   std::vector<ThreadActivity> activities;  // of running
   for (const auto& thread : threads) {
@@ -338,6 +339,7 @@ void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<
       if (!is_empty) samples_.keep_unreadable(thread, activity);
       continue;
     }
+    const OwnTurn ours;
     // The order matters, as in ThreadSettler::settle().
     const auto turns = watches.of(thread.tid).turns();
     const auto place = watches.place_of(thread.tid);
@@ -345,7 +347,8 @@ void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<
       if (watches.of(thread.tid).lacks_files()) keep(tick, thread, activity, TickFailure::out_of_files);
       continue;
     }
-    if (place->state == 'R') {
+    const bool waits = place->state == 'R' && place->cpu == ours.cpu() && settler_.is_trusted(thread);
+    if (place->state == 'R' && !waits) {
       if (auto settled = settler_.ready(thread, *place)) {
         keep(tick, thread, activity, std::move(*settled));
       } else {
@@ -354,14 +357,19 @@ void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<
       }
       continue;
     }
-    const bool is_off_cpu = !watches.of(thread.tid).is_on_cpu();
-    blocked.push_back({thread, activity, TickFailure::not_proven, is_off_cpu ? turns : std::nullopt});
-    if (auto stack = reader_.read(thread)) blocked.back().settled = std::move(*stack);
+    const bool is_off_cpu = waits || !watches.of(thread.tid).is_on_cpu();
+    resting.push_back({thread, activity, TickFailure::not_proven, is_off_cpu ? turns : std::nullopt});
+    if (waits) resting.back().ours = ours;
+    if (auto stack = reader_.read(thread)) resting.back().settled = std::move(*stack);
   }
   auto held = settler_.settle_together(running);
-  for (auto& subject : blocked) {
-    if (!watches.has_stood_still(subject.thread.tid, subject.turns))
-      subject.settled = TickFailure::not_proven;
+  for (auto& subject : resting) {
+    const auto tid = subject.thread.tid;
+    const bool has_rested = subject.ours ? watches.has_waited(tid, subject.turns, *subject.ours)
+                                         : watches.has_stood_still(tid, subject.turns);
+    if (!has_rested) subject.settled = TickFailure::not_proven;
+    if (has_rested && subject.ours) recording_.count_proof(true);
+    if (has_rested && !subject.ours) reader_.trust(subject.thread);
   }
   const auto keep_or_settle = [&](const PythonThread& thread, const ThreadActivity& activity,
                                   Settled& settled) {
@@ -370,7 +378,7 @@ void InterpreterSampler::settle_together(Ledger::TickId tick, const std::vector<
     keep(tick, thread, activity, is_open ? settle(thread, true) : std::move(settled));
   };
   for (std::size_t i = 0; i < running.size(); ++i) keep_or_settle(running[i], activities[i], held[i]);
-  for (auto& [thread, activity, settled, turns] : blocked) keep_or_settle(thread, activity, settled);
+  for (auto& [thread, activity, settled, turns, ours] : resting) keep_or_settle(thread, activity, settled);
 }
 
 Settled InterpreterSampler::settle(const PythonThread& thread, bool holds_gil) {

@@ -24,7 +24,8 @@ constexpr auto progress_interval = 250ms;
 /// has stopped, which only we can let go, each time.
 constexpr auto longest_without_poll = 1ms;
 
-/// Three files of /proc stay open per thread that is watched; the usual soft limit is 1,024.
+/// Up to four files of /proc stay open per thread that is watched; the usual soft limit is 1,024. Where that
+/// is all, those of some threads are opened again and again.
 void raise_file_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -49,8 +50,10 @@ void Sampler::run(const Callbacks& callbacks) {
   ::prctl(PR_SET_TIMERSLACK, 1UL);  // the default 50 us would be added to every wait
   // At 1 kHz beside 4 busy threads on 2 CPUs 0.1 to 0.5 % of the ticks are late, where it would be 23 %; and
   // it keeps us on the CPU while we hold a thread.
-  ask_to_be_prompt();
-  if (wants_realtime_) realtime_.emplace();
+  if (priority_ == Priority::high) {
+    ask_to_be_prompt();
+    realtime_.emplace(is_realtime_throughout_);
+  }
   raise_file_limit();
   start_ = Clock::now();
   const auto cpu_before = cpu_time();
@@ -108,7 +111,11 @@ void Sampler::wait_until(std::optional<Clock::time_point> moment) {
   const auto now = Clock::now();
   const auto worked = now - std::exchange(woke_at_, now);
   const auto passed = now - std::exchange(waited_at_, now);
-  if (realtime_) realtime_->spend(worked, passed);
+  if (realtime_) {
+    realtime_->spend(worked, passed);
+    // A thread that stops late would be held until we get a CPU.
+    realtime_->want(is_realtime_throughout_ || tracer_.has_pending());
+  }
   const auto wait = moment ? std::max<std::chrono::nanoseconds>(*moment - now, 0ns) : progress_interval;
   if (wait == 0ns && !tracer_.has_pending() && now - last_poll_ < longest_without_poll) return;
   last_poll_ = now;

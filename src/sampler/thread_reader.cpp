@@ -31,13 +31,21 @@ std::optional<RawStack> ThreadReader::read(const PythonThread& thread) {
     return bounds && !part.stack.frames.empty() && !part.stack.c_stack.is_null() &&
            !bounds->may_hold(part.stack.c_stack);
   });
-  if (is_elsewhere) return std::nullopt;
+  if (is_elsewhere) {
+    copy.trusted = Tid{};
+    return std::nullopt;
+  }
   return roster.is_single() ? std::move(parts.front().stack) : join_stacks(std::move(parts));
 }
 
 void ThreadReader::foresee(const PythonThread& thread) {
   constexpr auto moment = 100us;
   if (Clock::now() - copy_of(thread).read_at > moment) static_cast<void>(read(thread));
+}
+
+bool ThreadReader::is_trusted(const PythonThread& thread) const {
+  const auto copy = copies_.find(thread.state.value);
+  return copy != copies_.end() && copy->second.trusted == thread.tid;
 }
 
 bool ThreadReader::names_another(const PythonThread& thread) {

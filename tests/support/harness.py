@@ -541,6 +541,8 @@ class Summary:
         self.samples, self.threads = (int(number) for number in samples.groups())
         left_out = re.search(r"(?m)^ +(\d+) more left out\b", errors)
         self.left_out = int(left_out.group(1)) if left_out else 0
+        late_stops = re.search(r"(?m)^ +(\d+) stops? came late$", errors)
+        self.late_stops = int(late_stops.group(1)) if late_stops else 0
         self.failures = {why: int(count) for count, why in re.findall(r"(?m)^ +(\d+) failed: (.+)$", errors)}
 
     def __str__(self):

@@ -9,6 +9,12 @@ namespace sampler {
 /// A set of CPUs; 8,192 are the most that a kernel for x86-64 is built for.
 using CpuSet = std::array<cpu_set_t, 8>;
 
+/// What to ask of the kernel's scheduler.
+enum class Priority {
+  high,    ///< to be prompt, as far as we may
+  normal,  ///< nothing
+};
+
 // All of these are about the calling thread, and none of its children.
 
 /// Asks to be woken in time and to keep its CPU: by nice -20, where it may, and the shortest time slice there

@@ -31,8 +31,9 @@ struct NamespaceNumbers {
 [[nodiscard]] std::optional<NamespaceNumbers> parse_namespace_numbers(std::string_view status);
 
 /// Translates the numbers of one process's threads from its PID namespace to ours. Where the two are the same
-/// nothing is read. Each thread it knows is looked at again before it is told (0.7 us), so the number of one
-/// that ended is never taken for another's.
+/// nothing is read. Each thread it knows is looked at again before it is told (0.7 us; 20 us of those that no
+/// file is kept open for, because that would take over half of the files that we may have), so the number of
+/// one that ended is never taken for another's.
 class ThreadNumbers {
  public:
   explicit ThreadNumbers(Pid pid);
@@ -48,9 +49,10 @@ class ThreadNumbers {
  private:
   struct Known {
     Tid ours{};
-    UniqueFd comm;  ///< a file of this very thread: it can be read as long as the thread lives
+    UniqueFd comm;  ///< a file of this very thread: it can be read as long as the thread lives; may be none
   };
 
+  [[nodiscard]] bool is_alive(InnerTid inner, const Known& thread) const;
   [[nodiscard]] Tid find(InnerTid inner);
   void list();
   void add(Tid ours);

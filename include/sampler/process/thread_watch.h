@@ -61,6 +61,8 @@ class ThreadWatch {
   /// Whether the calls it is blocked in are closed to us, and with them its stack pointer: that takes more
   /// than the right to trace it, to be its user or to read every file (CAP_DAC_READ_SEARCH).
   [[nodiscard]] bool hides_calls() const noexcept { return !syscall_ && !lacks_files_; }
+  /// How often it has lost its CPU so far (status, 15 us): each time counts, which is not so of Turns::times.
+  [[nodiscard]] std::optional<std::uint64_t> departures();
   /// The call it is blocked in, if it is.
   [[nodiscard]] std::optional<BlockedCall> blocked_call() const;
   /// Whether it is on a CPU, whatever its state says: a thread that is about to sleep may go on without
@@ -75,12 +77,13 @@ class ThreadWatch {
   /// Its stack pointer by its registers, while we hold it by ptrace.
   [[nodiscard]] std::optional<RemoteAddress> held_stack_pointer() const;
 
+  Pid pid_;
   Tid tid_;
   bool lacks_files_ = false;
   UniqueFd stat_;
   UniqueFd schedstat_;
   UniqueFd syscall_;
-  UniqueFd status_;                       // only where syscall_ is closed to us
+  UniqueFd status_;                       // from the first question on, or where syscall_ is closed to us
   mutable std::int64_t least_ahead_ = 0;  // of its arrivals before its departures
 };
 

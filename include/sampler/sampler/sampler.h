@@ -37,9 +37,13 @@ class Sampler {
   void add(std::unique_ptr<Target> target) { targets_.push_back(std::move(target)); }
   void follow(Pid child) { child_ = Child{child, std::nullopt}; }
 
-  /// Asks for realtime priority while the sampler runs: without it, a tick that waits for a thread of ours on
-  /// a busy CPU (Preemptor) goes on only after the other's time slice, 3 ms.
-  void ask_for_realtime() noexcept { wants_realtime_ = true; }
+  /// With high priority the loop is prompt, and realtime where that is of use: while a thread may stop that
+  /// only we can let go, and, with Hold::preempt, all the time: without it, a tick that waits for a thread of
+  /// ours on a busy CPU (Preemptor) goes on only after the other's time slice, 3 ms.
+  void set_priority(Priority priority, Hold hold) noexcept {
+    priority_ = priority;
+    is_realtime_throughout_ = hold == Hold::preempt;
+  }
   /// Ends the run when nobody reads this pipe any more; -1: no pipe.
   void watch_output(int fd) { output_ = fd; }
   [[nodiscard]] bool is_output_closed() const noexcept { return is_output_closed_; }
@@ -79,7 +83,8 @@ class Sampler {
   bool is_output_closed_ = false;
   bool stop_asked_ = false;
   bool pause_asked_ = false;
-  bool wants_realtime_ = false;
+  Priority priority_ = Priority::high;
+  bool is_realtime_throughout_ = false;
   std::optional<RealtimeBudget> realtime_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point end_ = start_;

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <optional>
 
+#include "sampler/process/scheduling.h"
+
 namespace sampler {
 
 /// Which threads a tick keeps.
@@ -28,6 +30,7 @@ struct SamplingOptions {
   double max_overhead = 5;  ///< per cent of wall time that one target may be held; 0: no limit
   Mode mode = Mode::wall;
   Hold hold = Hold::ptrace;
+  Priority priority = Priority::high;  ///< of the sampler itself
   bool report_activity =
       false;                 ///< fill in every sample's ThreadActivity, also where the mode does not need it
   bool report_idle = false;  ///< in Mode::gil, a sample with an empty stack where nobody holds it

@@ -31,6 +31,12 @@ class ThreadReader {
   /// is 5 us shorter. What was read a moment ago is as good.
   void foresee(const PythonThread& thread);
 
+  /// What was read last is proven, and its C stack, where it tells one, was this thread's.
+  void trust(const PythonThread& thread) { copy_of(thread).trusted = thread.tid; }
+  /// Whether that was so once: a state is hardly ever run by another thread than it names, and then mostly
+  /// from its beginning.
+  [[nodiscard]] bool is_trusted(const PythonThread& thread) const;
+
   /// Whether the state names another thread, as read last.
   [[nodiscard]] bool names_another(const PythonThread& thread);
   /// Whether a blocked thread that the GIL's words call the holder is the one that runs this stack, as read
@@ -49,6 +55,7 @@ class ThreadReader {
     explicit ThreadCopy(ProcessMemory& memory) : overlay{memory, 0} {}
     Overlay overlay;
     std::chrono::steady_clock::time_point read_at;
+    Tid trusted{};
   };
 
   [[nodiscard]] ThreadCopy& copy_of(const PythonThread& thread);

@@ -26,7 +26,8 @@ struct ThreadGone {};
 using Settled = std::variant<RawStack, StopPending, ThreadGone, TickFailure>;
 
 /// Reads threads that the GIL's words do not prove, and proves what was read: a thread that is blocked by its
-/// turns on a CPU, one that runs by holding it still (docs/adr/0001-settling-a-thread.md).
+/// turns on a CPU, one that waits for ours by our having it, one that runs by holding it still
+/// (docs/adr/0001-settling-a-thread.md, docs/adr/0007-who-waits-for-a-cpu.md).
 class ThreadSettler {
  public:
   using Clock = std::chrono::steady_clock;
@@ -34,8 +35,15 @@ class ThreadSettler {
   ThreadSettler(SampledProcess& process, ThreadReader& reader, Hold hold, Tracer& tracer,
                 Preemptor& preemptor, Recording& recording);
 
+  /// After a stop that came late, threads are kept from their CPUs instead for so long, where we may: mostly
+  /// they wait for a CPU then, and are not held at all so.
+  static constexpr std::chrono::seconds longest_visits{1};
+
   /// One try. Of a thread that runs nothing is proven where it may not be stopped.
   [[nodiscard]] Settled settle(const PythonThread& thread, bool may_stop);
+
+  /// Whether a thread that does not show its C stack may be taken for the one that runs its state.
+  [[nodiscard]] bool is_trusted(const PythonThread& thread) const;
 
   /// Readies a running thread for settle_together(). What came of it where that is not possible.
   [[nodiscard]] std::optional<Settled> ready(const PythonThread& thread, const ThreadPlace& place);
@@ -49,8 +57,16 @@ class ThreadSettler {
   [[nodiscard]] std::optional<RawStack> read_overdue(const PythonThread& thread);
 
  private:
+  /// A thread that has just been found on the CPU that we have: it does not run while we do. Nothing where
+  /// that is not proven.
+  [[nodiscard]] std::optional<RawStack> read_waiting(const PythonThread& thread, const OwnTurn& ours,
+                                                     const ThreadPlace& place,
+                                                     const std::optional<Turns>& turns);
+  [[nodiscard]] Settled settle_running(const PythonThread& thread, const ThreadPlace& place);
   [[nodiscard]] Settled settle_by_stop(const PythonThread& thread, const ThreadPlace& place);
   [[nodiscard]] Settled settle_by_preemption(const PythonThread& thread);
+  /// The same of a thread that a stop might be late for; nothing where that is not proven, or not possible.
+  [[nodiscard]] std::optional<RawStack> read_visited(const PythonThread& thread);
   /// Lets a thread go that was held since `start`, and counts what that did to it.
   void let_go(HeldThread held, Clock::time_point start);
 
@@ -60,6 +76,7 @@ class ThreadSettler {
   Tracer& tracer_;
   Preemptor& preemptor_;
   Recording& recording_;
+  Clock::time_point visits_end_;  // until then
 };
 
 }  // namespace sampler

@@ -182,6 +182,14 @@ TEST_CASE("a thread that runs is stopped by its tracer unless another way is giv
   CHECK(parse({"dump", "-p", "42", "--hold", "preempt"}).sampling.hold == Hold::preempt);
 }
 
+TEST_CASE("the sampler goes before others unless it is to be as they are", "[cli]") {
+  CHECK(parse({"-p", "42"}).sampling.priority == Priority::high);
+  CHECK(parse({"-p", "42", "--priority", "high"}).sampling.priority == Priority::high);
+  CHECK(parse({"-p", "42", "--priority=normal"}).sampling.priority == Priority::normal);
+  CHECK(parse({"dump", "-p", "42", "--priority", "normal"}).sampling.priority == Priority::normal);
+  check_mistake({"-p", "42", "--priority", "low"}, "unknown priority 'low'", "--priority high or");
+}
+
 TEST_CASE("not to hold a thread has more than one name", "[cli]") {
   CHECK(parse({"-p", "42", "--nonblocking"}).sampling.hold == Hold::none);
   CHECK(parse({"-p", "42", "--no-stop"}).sampling.hold == Hold::none);

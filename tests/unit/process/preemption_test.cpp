@@ -12,6 +12,7 @@
 
 #include "catch.h"
 #include "not_run.h"
+#include "sampler/process/thread_watches.h"
 #include "traced_child.h"
 
 namespace sampler {
@@ -179,6 +180,55 @@ TEST_CASE("the same holds without the right to realtime priority", "[process]") 
   const NoPriorities ordinary;
   CHECK_FALSE(can_be_realtime());
   CHECK(visit(CountingChild{}, many).proven > 0);
+}
+
+TEST_CASE("a thread that was said to have waited for our CPU has not run", "[process]") {
+  if (!is_counted()) return;
+  const OnlyCpu only{our_cpus().front()};
+  const CountingChild counting{our_cpus().front()};
+  ThreadWatches watches{counting.child.pid()};
+  int proven = 0;
+  int proven_falsely = 0;
+  for (int i = 0; i < many; ++i) {
+    const OwnTurn ours;
+    const auto turns = watches.of(counting.child.tid()).turns();
+    const auto place = watches.place_of(counting.child.tid());
+    const auto first = counting.child.progress();
+    take_some_time();
+    const auto last = counting.child.progress();
+    if (!place || place->cpu != ours.cpu()) continue;
+    if (!watches.has_waited(counting.child.tid(), turns, ours)) continue;
+    ++proven;
+    proven_falsely += first == last ? 0 : 1;
+  }
+  CHECK(proven > 0);
+  CHECK(proven_falsely == 0);
+  CHECK(counting.child.makes_progress());
+}
+
+TEST_CASE("a thread on another CPU than ours, or one that ran meanwhile, has not waited for it",
+          "[process]") {
+  if (!is_counted() || !has_two_cpus()) return;
+  const auto cpus = our_cpus();
+  const OnlyCpu only{cpus.front()};
+  const CountingChild counting{cpus.back()};
+  ThreadWatches watches{counting.child.pid()};
+  const auto tid = counting.child.tid();
+  const OwnTurn ours;
+  CHECK_FALSE(watches.has_waited(tid, watches.of(tid).turns(), ours));
+  counting.move_to(cpus.front());
+  REQUIRE(counting.child.makes_progress());  // we let it have our CPU
+  CHECK_FALSE(watches.has_waited(tid, watches.of(tid).turns(), ours));
+  CHECK_FALSE(watches.has_waited(tid, std::nullopt, OwnTurn{}));
+}
+
+TEST_CASE("a visit is prompt where its visitor has realtime priority", "[process]") {
+  const int cpu = our_cpus().back();
+  CHECK_FALSE(Preemptor{Priority::normal}.is_prompt_on(cpu));
+  CHECK(Preemptor{}.is_prompt_on(cpu) == can_be_realtime());
+  CHECK_FALSE(Preemptor{}.is_prompt_on(-1));
+  const NoPriorities ordinary;
+  CHECK_FALSE(Preemptor{}.is_prompt_on(cpu));
 }
 
 TEST_CASE("a thread's turns alone prove nothing of a thread that runs", "[process]") {

@@ -64,6 +64,27 @@ TEST_CASE("a thread that works for more is an ordinary one until it has rested",
   CHECK(was == std::vector{true, false, false, true});
 }
 
+TEST_CASE("a thread is realtime only while that is wanted, and within its budget", "[process]") {
+  if (!has_realtime()) return;
+  std::vector<bool> was;
+  std::thread{[&] {
+    RealtimeBudget budget{false};
+    was.push_back(is_realtime());
+    budget.spend(0ms, 1s);
+    was.push_back(is_realtime());
+    budget.want(true);
+    was.push_back(is_realtime());
+    budget.want(false);
+    was.push_back(is_realtime());
+    budget.spend(4ms, 4ms);  // less than half is left
+    budget.want(true);
+    was.push_back(is_realtime());
+    budget.spend(0ms, 9ms);
+    was.push_back(is_realtime());
+  }}.join();
+  CHECK(was == std::vector{false, false, true, false, false, true});
+}
+
 TEST_CASE("long work is done as an ordinary thread, and counts", "[process]") {
   if (!has_realtime()) return;
   std::vector<bool> was;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,6 +68,24 @@ template <class Condition>
   std::thread{[&] { can = become_realtime(); }}.join();
   return can;
 }
+
+/// So many more files than now may be open, for as long as this lives.
+class FewFiles {
+ public:
+  explicit FewFiles(rlim_t more) {
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+    const UniqueFd next{::dup(STDERR_FILENO)};
+    REQUIRE(next);
+    const rlimit few{static_cast<rlim_t>(next.get()) + more, before_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+  }
+  FewFiles(const FewFiles&) = delete;
+  FewFiles& operator=(const FewFiles&) = delete;
+  ~FewFiles() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
 
 /// Kills and reaps a child of ours, unless somebody has reaped it.
 class ChildGuard {

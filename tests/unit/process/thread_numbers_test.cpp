@@ -194,6 +194,32 @@ TEST_CASE("each thread of a namespaced process has a number of ours", "[process]
   CHECK(found == expected);
 }
 
+TEST_CASE("the same holds where no file may be kept for a thread, and one that has ended is none",
+          "[process]") {
+  const Talk talk;
+  const Talk first;
+  const NamespacedChild child{[&] {
+    (void)first.go.take();
+    std::thread{[&] {
+      talk.tell();
+      (void)talk.go.take();
+    }}.join();
+    first.tell();
+    (void)first.go.take();
+  }};
+  const FewFiles few{8};  // among the last half already
+  ThreadNumbers numbers{child.pid()};
+  first.go.give();
+  const auto inner = talk.hear();
+  const auto ours = numbers.ours(inner);
+  CHECK(is_task_of(child.pid(), ours));
+  CHECK(numbers.ours(inner) == ours);
+  talk.go.give();
+  (void)first.hear();
+  numbers.begin_tick();
+  CHECK(comes_true([&] { return numbers.ours(inner) == Tid{}; }));
+}
+
 TEST_CASE("a new thread is unknown until the list may be looked at again", "[process]") {
   if (!has_pid_namespaces()) return;
   const Talk talk;

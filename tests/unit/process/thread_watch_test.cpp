@@ -112,6 +112,23 @@ TEST_CASE("where no more files may be open a thread is told to lack them", "[pro
   CHECK_FALSE(ThreadWatch{Pid{::getpid()}, Tid{::getpid()}}.lacks_files());
 }
 
+TEST_CASE("a thread that blocks again has lost its CPU once more", "[process]") {
+  const Pipe go;
+  const Pipe done;
+  const TestChild child{[&] {
+    while (go.take()) done.give();
+  }};
+  ThreadWatch watch{child.pid(), child.tid()};
+  REQUIRE(comes_true([&] { return watch.blocked_call().has_value(); }));
+  const auto before = watch.departures();
+  REQUIRE(before);
+  CHECK(watch.departures() == before);
+  go.give();
+  REQUIRE(done.take());
+  REQUIRE(comes_true([&] { return watch.blocked_call().has_value(); }));
+  CHECK(watch.departures() > before);
+}
+
 TEST_CASE("a thread that waits on a pipe sleeps in read and is given no CPU", "[process]") {
   const Pipe pipe;
   const TestChild child{[&] { (void)pipe.take(); }};

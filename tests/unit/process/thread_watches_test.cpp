@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <thread>
+#include <vector>
 
 #include "catch.h"
 #include "not_run.h"
@@ -27,6 +29,35 @@ TEST_CASE("a thread is watched by the same files until it is forgotten", "[proce
   CHECK(watches.state_of(own) == 'R');
   watches.forget(own);
   CHECK(watches.size() == 0);
+}
+
+TEST_CASE("where few files may be open, those of the threads asked for last are", "[process]") {
+  const Pipe go;
+  std::vector<std::thread> threads;
+  std::vector<Tid> tids(40);
+  std::atomic<int> ready = 0;
+  for (auto& tid : tids) {
+    threads.emplace_back([&] {
+      tid = Tid{::gettid()};
+      ++ready;
+      (void)go.take();
+    });
+  }
+  REQUIRE(comes_true([&] { return ready == static_cast<int>(tids.size()); }));
+  {
+    // Sixteen are left to others, and there are those that are open already.
+    const FewFiles few{16 + 20};
+    ThreadWatches watches{Pid{::getpid()}};
+    for (int round = 0; round < 2; ++round) {
+      for (const auto tid : tids) {
+        CHECK(watches.state_of(tid));
+        CHECK(&watches.of(tid) == &watches.of(tid));
+      }
+    }
+    CHECK(watches.size() < tids.size());
+  }
+  for (std::size_t i = 0; i < threads.size(); ++i) go.give();
+  for (auto& thread : threads) thread.join();
 }
 
 TEST_CASE("only the threads that are named are kept", "[process]") {
