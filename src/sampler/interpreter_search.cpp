@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <condition_variable>
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -83,22 +85,54 @@ void InterpreterSearch::run() {
   is_found = !error;
 }
 
-std::future<InterpreterSearch> run_apart(InterpreterSearch search) {
-  const auto task =
-      std::make_shared<std::packaged_task<InterpreterSearch()>>([search = std::move(search)]() mutable {
-        search.run();
-        return std::move(search);
-      });
-  auto result = task->get_future();
+/// What the thread and who has searches for it share.
+struct SearchThread::Desk {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::packaged_task<InterpreterSearch()> task;  ///< not valid: none to do
+  bool is_ending = false;
+};
+
+SearchThread::~SearchThread() {
+  if (!desk_) return;
+  const std::lock_guard lock{desk_->mutex};
+  desk_->is_ending = true;
+  desk_->changed.notify_one();
+}
+
+std::future<InterpreterSearch> SearchThread::run(InterpreterSearch search) {
+  std::packaged_task<InterpreterSearch()> task{[search = std::move(search)]() mutable {
+    search.run();
+    return std::move(search);
+  }};
+  auto result = task.get_future();
   try {
-    std::thread{[task] {
-      ask_to_be_prompt();  // as who waits for it
-      (*task)();
-    }}.detach();
+    if (!desk_) {
+      const auto desk = std::make_shared<Desk>();
+      std::thread{[desk, priority = priority_] { serve(desk, priority); }}.detach();
+      desk_ = desk;
+    }
   } catch (const std::system_error&) {
-    (*task)();  // no thread is to be had: better late than never
+    task();  // no thread is to be had: better late than never
+    return result;
   }
+  const std::lock_guard lock{desk_->mutex};
+  desk_->task = std::move(task);
+  desk_->changed.notify_one();
   return result;
+}
+
+void SearchThread::serve(const std::shared_ptr<Desk>& desk, Priority priority) {
+  if (priority == Priority::high) ask_to_be_prompt();  // as who waits for it
+  std::unique_lock lock{desk->mutex};
+  for (;;) {
+    desk->changed.wait(lock, [&] { return desk->is_ending || desk->task.valid(); });
+    if (desk->is_ending) return;
+    auto task = std::move(desk->task);
+    lock.unlock();
+    task();
+    lock.lock();
+  }
 }
 
 }  // namespace sampler

@@ -165,7 +165,7 @@ bool Target::take(InterpreterSearch search) {
 
 std::optional<bool> Target::search_apart() {
   const bool is_new = !running_search_.valid();
-  if (is_new) running_search_ = run_apart(new_search());
+  if (is_new) running_search_ = search_thread_.run(new_search());
   // Most searches are over by then, and a run is to begin with its interpreter.
   const auto patience = is_new ? longest_wait_for_search : 0ms;
   if (running_search_.wait_for(patience) == std::future_status::ready) return take(running_search_.get());

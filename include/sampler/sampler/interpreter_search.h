@@ -31,7 +31,26 @@ struct InterpreterSearch {
   void note(const Error& why);
 };
 
-/// Runs a search on a thread of its own, which nobody has to wait for.
-[[nodiscard]] std::future<InterpreterSearch> run_apart(InterpreterSearch search);
+/// Runs searches one after the other on a thread of its own, which is made for the first and stays: a new one
+/// would wait for a CPU each time, as it is born without our priority. Nobody has to wait for the thread:
+/// what it needs is its own, and one that hangs is left to the end of the program.
+class SearchThread {
+ public:
+  explicit SearchThread(Priority priority) noexcept : priority_{priority} {}
+  SearchThread(const SearchThread&) = delete;
+  SearchThread& operator=(const SearchThread&) = delete;
+  ~SearchThread();
+
+  /// Only while no other search goes on.
+  [[nodiscard]] std::future<InterpreterSearch> run(InterpreterSearch search);
+
+ private:
+  struct Desk;
+
+  static void serve(const std::shared_ptr<Desk>& desk, Priority priority);
+
+  Priority priority_;
+  std::shared_ptr<Desk> desk_;  ///< null: no thread yet
+};
 
 }  // namespace sampler

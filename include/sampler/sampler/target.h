@@ -101,6 +101,7 @@ class Target {
   std::optional<Pacer> pacer_;
   std::optional<OverheadGovernor> governor_;
   std::optional<Error> last_error_;
+  SearchThread search_thread_{options_.priority};
   std::future<InterpreterSearch> running_search_;
   Clock::time_point next_search_;
   Clock::time_point rest_end_;
