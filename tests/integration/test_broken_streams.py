@@ -7,6 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
+import not_run  # noqa: E402
 
 
 def dead_pipe():
@@ -118,6 +119,7 @@ class BrokenStreams:
 
     def start_on_terminal(self, controlling, on_hangup, *arguments):
         """A sampler whose streams are a terminal; and the terminal's other end."""
+        not_run.need_terminals(self)
         primary, terminal = pty.openpty()
         other_end = os.fdopen(primary, "r+b", buffering=0)
         self.addCleanup(other_end.close)

@@ -8,6 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import confined  # noqa: E402
 import harness  # noqa: E402
+import not_run  # noqa: E402
 import strangers  # noqa: E402
 
 HIDDEN = "/proc/%d/syscall is closed to us"
@@ -43,6 +44,9 @@ class Case:
 class ACapability(Case):
     """A user with CAP_SYS_PTRACE, as by setcap, and nothing else samples a process of root."""
 
+    def setUp(self):
+        not_run.need_user_with_ptrace(self)
+
     def target(self, *threads):
         """A target whose files every user may read: those of an interpreter in root's home are not."""
         library = harness.python_library(self.interpreter)
@@ -57,9 +61,7 @@ class ACapability(Case):
         return target
 
     def with_capability(self, *command):
-        nobody = strangers.NOBODY
-        return ["setpriv", "--reuid=%d" % nobody, "--regid=%d" % nobody, "--clear-groups", "--inh-caps=-all,+sys_ptrace",
-                "--ambient-caps=-all,+sys_ptrace", "--bounding-set=-all,+sys_ptrace"] + list(command)
+        return not_run.AS_USER_WITH_PTRACE + list(command)
 
     def test_running_and_idle_threads_are_sampled(self):
         target = self.target("spin", "sleep")
@@ -158,9 +160,9 @@ class RefusedCalls(Case):
                       self.doctor(self.without("process_vm_readv", "EACCES"), "-p", target.pid))
 
     def test_where_memory_cannot_be_read_at_all_both_ways_are_told(self):
+        not_run.need_user_with_ptrace(self)
         target = self.target()
-        program = ["setpriv", "--bounding-set=-all,+sys_ptrace", "--inh-caps=-all,+sys_ptrace",
-                   "--ambient-caps=-all,+sys_ptrace", "--reuid=1", "--clear-groups",
+        program = [*not_run.AS_USER_WITH_PTRACE,
                    *confined.command_without("process_vm_readv", "EPERM", strangers.sampler_for_everybody(self))]
         run = self.run_as(program, target, expect=harness.PERMISSION)
         self.assert_refused(run, "process_vm_readv is refused to sampler (Operation not permitted), "

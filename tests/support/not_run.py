@@ -60,6 +60,16 @@ def need(test, what, *command):
         not_run(test, "%s cannot be made here (%s)" % (what, refusal), WITH_MORE_RIGHTS)
 
 
+# A user of no other right.
+AS_USER_WITH_PTRACE = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all,+sys_ptrace",
+                       "--ambient-caps=-all,+sys_ptrace", "--bounding-set=-all,+sys_ptrace"]
+
+
+def need_user_with_ptrace(test):
+    need_root(test)
+    need(test, "a user with CAP_SYS_PTRACE", *AS_USER_WITH_PTRACE, "true")
+
+
 def need_root(test):
     if os.geteuid() != 0:
         not_run(test, "we are not root", AS_ROOT)
