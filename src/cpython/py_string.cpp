@@ -170,7 +170,8 @@ template <class T>
 
 [[nodiscard]] std::string decode_bytes(std::span<const std::byte> data) {
   std::string bytes(data.size(), '\0');
-  std::transform(data.begin(), data.end(), bytes.begin(), [](std::byte byte) { return static_cast<char>(byte); });
+  std::transform(data.begin(), data.end(), bytes.begin(),
+                 [](std::byte byte) { return static_cast<char>(byte); });
   std::string text;
   text.reserve(bytes.size());
   for (std::string_view rest{bytes}; !rest.empty();) {

@@ -49,7 +49,8 @@ void TemporaryFile::create() {
   constexpr int tries = 100;  // 32 random bits: a second try is already unlikely
   for (int i = 0; i < tries; ++i) {
     auto name = neighbour_name(target_, random());
-    fd_ = ::openat(directory_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    fd_ =
+        ::openat(directory_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (is_open()) name_ = std::move(name);
     if (is_open() || errno != EEXIST) return;
   }

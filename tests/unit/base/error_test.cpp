@@ -22,9 +22,11 @@ TEST_CASE("an error is one line that cannot steer a terminal", "[base]") {
 }
 
 TEST_CASE("a control beyond ASCII reaches no terminal, in UTF-8 or as a bare byte", "[base]") {
-  CHECK(printable("a\xc2\x9b" "31mb") == "a?31mb");
+  CHECK(printable("a\xc2\x9b"
+                  "31mb") == "a?31mb");
   CHECK(printable("\xc2\x80 \xc2\x9f \xc2\xa0 \xc3\x9b") == "? ? \xc2\xa0 \xc3\x9b");
-  CHECK(printable("a\x9b" "31m\xff\x80") == "a?31m??");
+  CHECK(printable("a\x9b"
+                  "31m\xff\x80") == "a?31m??");
 }
 
 TEST_CASE("what is no UTF-8 becomes a question mark for each of its bytes, and hides nothing", "[base]") {
