@@ -65,7 +65,7 @@ GivenOptions checked_options(const std::vector<std::string>& options) {
 
 Options parse_options(std::span<const char* const> args) {
   const auto line = split_command_line(args);
-  if (line.mistake) throw *line.mistake;
+  if (line.mistake) throw Error{*line.mistake};
   return meaning_of(line, checked_options(line.options));
 }
 
