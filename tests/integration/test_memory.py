@@ -36,14 +36,12 @@ class Memory:
         self.assertGreater(run.total, 1000, str(run))
         self.assertLess(late - early, MOST_GROWTH)
 
-    def test_too_few_files_for_all_threads_are_told(self):
+    def test_few_files_are_enough_for_all_threads(self):
         target = harness.idle_target(self, self.interpreter, *["sleep"] * 30)
         program = ["prlimit", "--nofile=60:60", harness.sampler_binary()]
         output = os.path.join(harness.scratch(self), "out.folded")
         run = harness.run_sampler(self, "-p", target.pid, "-s", "0.5", "-o", output, program=program, expect=None)
-        # Threads that the GIL's words prove are not looked at otherwise.
-        needs_files = self.interpreter.free_threaded or self.interpreter.version < (3,)
-        self.assertEqual("failed: too few files may be open" in run.errors, needs_files, str(run))
+        self.assertNotIn("too few files", run.errors)
         self.assertEqual(run.summary.samples, 31 * (run.summary.asked - run.summary.late), str(run))
         self.assertTrue(os.path.getsize(output))
 
