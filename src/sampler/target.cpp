@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <ctime>
 #include <random>
 #include <span>
@@ -84,6 +85,12 @@ void refuse_if_traced(const Process& process) {
               fmt::format("process {} is already traced by process {} ({})", number(process.pid()), tracer,
                           stat ? stat->name : "ended"),
               "a thread can have one tracer only: detach it or wait for its end"};
+}
+
+/// It is ending, and on a busy machine that takes a while: it has become no other program.
+bool has_no_memory(const Process& process) {
+  const auto maps = read_file(process.proc_path("maps"));
+  return maps ? maps->empty() : maps.error() == ESRCH;
 }
 
 Error not_ready(const Process& process, RemoteMemory& memory, const PythonRuntime& runtime) {
@@ -241,7 +248,7 @@ void Target::work(Clock::time_point now) {
     next_search_ = now + search_interval(options_.interval);
     const auto has_found = search_apart();
     if (has_found.value_or(false)) begin(now);
-    is_lost_ = has_found && !interpreter_ && was_python_ && now > search_end_;
+    is_lost_ = has_found && !interpreter_ && was_python_ && now > search_end_ && !has_no_memory(*process_);
     has_ended_ = !interpreter_ && !process_->is_alive();
     if (is_lost_ || has_ended_) is_done_ = true;
   }

@@ -148,7 +148,7 @@ class BrokenStreams:
                 progress = primary.read(100)  # the run goes on, and its progress is shown
                 self.assertIn(b"sampling", progress)
                 primary.close()
-                run = sampler.wait(10)
+                run = sampler.wait(30)
                 self.assertEqual(run.status, harness.OK, str(run))
                 self.assert_whole(path)
                 harness.assert_not_held(self, target.pid)
@@ -159,7 +159,7 @@ class BrokenStreams:
                                                   *self.command("busy", 1.5, 9))
         self.assertIn(b"sampling", primary.read(100))
         primary.close()
-        self.assertEqual(sampler.wait(10).status, 9)
+        self.assertEqual(sampler.wait(30).status, 9)
         self.assert_whole(path)
 
     def test_a_terminal_that_is_stopped_does_not_stop_the_sampler(self):
@@ -168,7 +168,7 @@ class BrokenStreams:
         sampler, primary = self.start_on_terminal(True, signal.SIG_DFL, "-p", target.pid, "-s", "1.5", "-o", path)
         self.assertIn(b"sampling", primary.read(100))
         primary.write(b"\x13")  # Ctrl-S
-        run = sampler.wait(10)
+        run = sampler.wait(30)
         self.assertEqual(run.status, harness.OK, str(run))
         self.assert_whole(path)
 

@@ -29,7 +29,7 @@ class HungFilesOfTheTarget:
                     files = HungFiles(self, is_of_python, *arguments, at_once=True)
                     files.wait_hung()
                     files.sampler.signal(number)
-                    self.assertEqual(files.sampler.wait(5).status, -number)
+                    self.assertEqual(files.sampler.wait(30).status, -number)
         self.assertEqual(os.listdir(os.path.dirname(self.path)), [])
 
     def test_after_an_exec_a_signal_ends_the_run_and_what_was_sampled_is_written(self):
@@ -40,7 +40,7 @@ class HungFilesOfTheTarget:
         target.send("exec")
         files.wait_hung()
         files.sampler.signal(signal.SIGINT)
-        run = files.sampler.wait(5)
+        run = files.sampler.wait(30)
         self.assertEqual(run.status, harness.OK, str(run))
         with open(self.path, "rb") as file:
             self.assertEqual(sum(stack.count for stack in harness.parse_folded(file.read())), run.summary.samples)
@@ -52,7 +52,7 @@ class HungFilesOfTheTarget:
         self.addCleanup(harness.end_stranger, pid)
         files.wait_hung()
         files.sampler.signal(signal.SIGTERM)
-        run = files.sampler.wait(10)
+        run = files.sampler.wait(30)
         self.assertEqual(run.status, 15, str(run))
         self.assertIn("was not over", run.errors)
 

@@ -35,7 +35,7 @@ class Outputs:
         self.assertTrue(sampler.running(), self.said(sampler))
         os.rename(away, self.below)
         sampler.signal(signal.SIGINT)
-        run = sampler.wait(5)
+        run = sampler.wait(30)
         self.assertEqual(run.status, harness.OK, str(run))
         self.assertEqual(self.total(self.path), run.summary.samples)
         self.assertEqual(os.listdir(self.below), ["out.samp"])
@@ -53,7 +53,7 @@ class Outputs:
         # As a disk that is full.
         subprocess.run(["prlimit", "--pid", str(sampler.pid), "--fsize=1"], check=True, timeout=10)
         sampler.signal(signal.SIGINT)
-        run = sampler.wait(5)
+        run = sampler.wait(30)
         self.assertEqual(run.status, harness.OUTPUT, str(run))
         self.assertRegex(said.read(), r"\Asampler: cannot write '[^']+': File too large; make room, or choose another -o; "
                                       r"the file holds the first [0-9.]+ s of [0-9.]+ s\n\Z")
@@ -73,7 +73,7 @@ class Outputs:
                                            harness.sampler_binary()])
         harness.wait_until(lambda: os.path.getsize(behind) < 40000, 20, "a checkpoint is written")
         sampler.signal(signal.SIGINT)
-        run = sampler.wait(5)
+        run = sampler.wait(30)
         self.assertEqual(run.status, harness.OK, str(run))
         self.assertEqual(self.total(behind), run.summary.samples)
         self.assertEqual(os.stat(behind).st_ino, inode)
@@ -95,7 +95,7 @@ class EarlyEnds:
             target.send(how)
         else:
             os.kill(target.pid, how)
-        run = sampler.wait(5)  # a zombie by now: we wait for the target only after this
+        run = sampler.wait(30)  # a zombie by now: we wait for the target only after this
         self.assertEqual(run.status, harness.OK, str(run))
         return target, run
 
