@@ -34,7 +34,7 @@ def cpuset_of(test, cpu):
 def visits(pid, cpu):
     """How often the sampler's thread for a CPU has slept; 0 where it has none, or that may run elsewhere."""
     found = [status for tid, status in harness.tasks(pid).items() if tid != pid and status["Cpus_allowed_list"] == str(cpu)]
-    return int(found[0]["voluntary_ctxt_switches"]) if found else 0
+    return max((int(status["voluntary_ctxt_switches"]) for status in found), default=0)
 
 
 @harness.on_newest
