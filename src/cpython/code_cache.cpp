@@ -141,7 +141,7 @@ std::optional<LineTableCopy> CodeCache::copy_line_table(RemoteMemory& memory, Re
     return known->copy_.line_table;
   }
   std::vector<std::byte> bytes(length);
-  if (!memory.read(data, bytes)) return std::nullopt;
+  if (length > 0 && !memory.read(data, bytes)) return std::nullopt;
   copied_ += length;
   return LineTableCopy{std::make_shared<const std::vector<std::byte>>(std::move(bytes))};
 }
