@@ -165,22 +165,38 @@ std::optional<WalkedChain> with_its_caller(const Walk& walk, const WalkedChain& 
   return knows_its_caller(walk, whole) ? std::optional{std::move(whole)} : std::nullopt;
 }
 
-/// The innermost frame of the evaluation loop whose cframe these words would be; nothing where they are none.
-std::optional<RemoteAddress> current_frame_of(const Walk& walk, std::span<const std::byte> c_stack,
-                                              std::size_t at) {
+/// The words of a cframe.
+struct Loop {
+  RemoteAddress current, outer;
+};
+
+Loop loop_at(const Walk& walk, std::span<const std::byte> c_stack, std::size_t at) {
   const auto& fields = walk.layout().cframe;
-  RemoteAddress current;
-  RemoteAddress outer;
-  std::memcpy(&current, c_stack.data() + at + fields.current_frame.offset, sizeof current);
-  std::memcpy(&outer, c_stack.data() + at + fields.previous.offset, sizeof outer);
+  Loop loop;
+  std::memcpy(&loop.current, c_stack.data() + at + fields.current_frame.offset, sizeof loop.current);
+  std::memcpy(&loop.outer, c_stack.data() + at + fields.previous.offset, sizeof loop.outer);
+  return loop;
+}
+
+/// Whether words of the C stack, `size` bytes of which are a cframe, can be that of an evaluation loop: each
+/// leads to the one that it was called from, up to the first. That takes no look at the target's memory.
+bool may_be_loop(const Walk& walk, std::span<const std::byte> c_stack, std::size_t at, std::size_t size) {
+  constexpr int most_loops = 256;
   constexpr std::uint64_t most_c_stack = 64U << 20U;
   constexpr std::uint64_t largest_state = 4096;
-  const auto place = walk.start.loop + at;
-  const bool is_above = outer > place && outer.value - place.value < most_c_stack;
-  // The outermost loop was called with the cframe that is a part of the thread state.
-  const bool is_first = outer.value - walk.start.state.value < largest_state;
-  const bool is_frame = !current.is_null() && current.value % sizeof(RemoteAddress) == 0;
-  return is_frame && (is_above || is_first) ? std::optional{current} : std::nullopt;
+  for (int i = 0; i < most_loops; ++i) {
+    const auto loop = loop_at(walk, c_stack, at);
+    const bool is_frame = !loop.current.is_null() && loop.current.value % sizeof(RemoteAddress) == 0;
+    if (!is_frame) return false;
+    // The outermost loop was called with the cframe that is a part of the thread state.
+    if (loop.outer.value - walk.start.state.value < largest_state) return true;
+    const auto distance = loop.outer.value - (walk.start.loop + at).value;
+    if (loop.outer.value % sizeof(RemoteAddress) != 0 || distance == 0 || distance > most_c_stack)
+      return false;
+    at += distance;
+    if (at + size > c_stack.size()) return true;  // beyond what was copied
+  }
+  return false;
 }
 
 /// The chain of the evaluation loop that called the innermost one, which itself does not tell yet: the
@@ -194,11 +210,10 @@ std::optional<WalkedChain> chain_of_calling_loop(const Walk& walk) {
   int tried = 0;
   for (auto at = sizeof(RemoteAddress); at + size <= c_stack.size() && tried < most_tried;
        at += sizeof(RemoteAddress)) {
-    const auto current = current_frame_of(walk, c_stack, at);
-    const auto fields_of_frame = current ? read_frame(walk.memory, walk.layout(), *current) : std::nullopt;
-    if (!fields_of_frame || !link_of(walk, *current, *fields_of_frame)) continue;
+    if (!may_be_loop(walk, c_stack, at, size)) continue;
+    const auto current = loop_at(walk, c_stack, at).current;
     ++tried;
-    auto chain = walk_from(walk, *current, {});
+    auto chain = walk_from(walk, current, {});
     // What calls is a frame of the program, and has begun. Else the words are two pointers that are no
     // loop's.
     const bool may_call = chain.end == StackEnd::complete && !chain.links.empty() &&
