@@ -1,6 +1,7 @@
 #include "process_facts.h"
 
 #include <elf.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -43,6 +44,8 @@ ProgramKind program_kind(std::string_view start) noexcept {
 
 std::optional<ProcessFacts> process_facts(const Process& process) {
   const auto pid = std::to_string(number(process.pid()));
+  const auto living = living_thread(process.pid()).value_or(Tid{number(process.pid())});
+  const auto task = fmt::format("{}/task/{}", pid, number(living));
   const auto stat = read_stat(pid);
   const auto status = read_status(pid);
   if (!stat || !status) return std::nullopt;
@@ -51,8 +54,8 @@ std::optional<ProcessFacts> process_facts(const Process& process) {
   facts.stat = *stat;
   facts.status = *status;
   facts.is_undumpable = is_undumpable(process, *status);
-  facts.shares_mounts = shares_namespace(pid, NamespaceKind::mount);
-  facts.shares_users = shares_namespace(pid, NamespaceKind::user);
+  facts.shares_mounts = shares_namespace(task, NamespaceKind::mount);
+  facts.shares_users = shares_namespace(task, NamespaceKind::user);
   if (const auto program = read_link(process.proc_path("exe"))) facts.program = *program;
   if (const auto start = read_file(process.proc_path("exe"), sizeof(Elf64_Ehdr))) {
     facts.kind = program_kind(*start);

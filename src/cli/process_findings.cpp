@@ -21,6 +21,8 @@ std::string_view state_text(char state) noexcept {
       return "stopped by a tracer";
     case 'I':
       return "idle";
+    case 'Z':
+      return "going on without its first thread, which has ended";
     default:
       return "in an unknown state";
   }
@@ -31,12 +33,6 @@ Finding existence_finding(const ProcessFacts& facts) {
           fmt::format("process {} ({}) is {}; threads: {}, parent: {}", number(facts.pid), facts.stat.name,
                       state_text(facts.stat.state), facts.status.threads, number(facts.stat.parent)),
           {}};
-}
-
-Finding thread_finding(const ProcessFacts& facts) {
-  const auto process = number(facts.status.process);
-  return {Verdict::note, fmt::format("{} is a thread of process {}", number(facts.pid), process),
-          fmt::format("use -p {}", process)};
 }
 
 /// One number where the real, effective and saved ids are one, else all three.
@@ -121,7 +117,6 @@ Finding program_finding(const ProcessFacts& facts) {
 
 Findings process_findings(const ProcessFacts& facts, const Rights& rights) {
   Findings findings{existence_finding(facts)};
-  if (facts.status.process != facts.pid) findings.push_back(thread_finding(facts));
   findings.push_back(owner_finding(facts, rights));
   for (auto& finding : protection_findings(facts, rights)) findings.push_back(std::move(finding));
   findings.push_back(namespace_finding(facts));

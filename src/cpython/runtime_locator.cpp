@@ -364,7 +364,8 @@ std::optional<std::uint32_t> find_tid_offset(const Process& process) {
 std::vector<Pid> python_descendants(Pid parent) {
   auto found = descendants(parent);
   std::erase_if(found, [](Pid pid) {
-    const auto maps = read_file(fmt::format("/proc/{}/maps", number(pid)));
+    const auto living = living_thread(pid).value_or(Tid{number(pid)});
+    const auto maps = read_file(fmt::format("/proc/{}/task/{}/maps", number(pid), number(living)));
     if (!maps) return true;
     const auto mappings = parse_maps(*maps);
     return std::none_of(mappings.begin(), mappings.end(),

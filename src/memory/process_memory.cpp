@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
@@ -19,6 +20,12 @@ namespace sampler {
 namespace {
 
 constexpr std::size_t most_ranges_per_call = 1024;  // IOV_MAX
+
+bool is_there(Pid pid, Tid tid) noexcept {
+  std::array<char, 48> path{};
+  fmt::format_to_n(path.data(), path.size() - 1, "/proc/{}/task/{}", number(pid), number(tid));
+  return ::access(path.data(), F_OK) == 0;
+}
 
 void* as_pointer(RemoteAddress address) {
   return reinterpret_cast<void*>(address.value);  // NOLINT: iovec wants a pointer; it is never followed here
@@ -74,8 +81,9 @@ UniqueFd open_mem(const Process& process, int call_refusal) {
 
 }  // namespace
 
-ProcessMemory::ProcessMemory(const Process& process) : pid_{number(process.pid())} {
-  const int refusal = refusal_of(pid_);
+ProcessMemory::ProcessMemory(const Process& process)
+    : pid_{process.pid()}, asked_{living_thread(process.pid()).value_or(Tid{number(process.pid())})} {
+  const int refusal = refusal_of(number(asked_));
   if (refusal == ESRCH) throw gone(process, refusal);
   const int call_refusal = refusal == 0 ? 0 : try_read_memory();
   if (refusal != 0 && call_refusal == 0) throw not_allowed(process, refusal);
@@ -84,7 +92,7 @@ ProcessMemory::ProcessMemory(const Process& process) : pid_{number(process.pid()
   if (reads_file_) {
     log(LogLayer::memory, LogLevel::info,
         fmt::format("process_vm_readv is refused: {}; /proc/{}/mem is read instead", errno_text(call_refusal),
-                    pid_));
+                    number(pid_)));
   }
 }
 
@@ -92,7 +100,7 @@ Result<void, ReadError> ProcessMemory::read(RemoteAddress from, std::span<std::b
   if (reads_file_) return read_file(from, into);
   const iovec local{into.data(), into.size()};
   const iovec remote{as_pointer(from), into.size()};
-  const auto got = ::process_vm_readv(pid_, &local, 1, &remote, 1, 0);
+  const auto got = read_vectors({&local, 1}, {&remote, 1});
   if (got == static_cast<ssize_t>(into.size())) return {};
   return Failure{ReadError{from, static_cast<std::uint32_t>(into.size()), got < 0 ? errno : EFAULT}};
 }
@@ -123,7 +131,7 @@ void ProcessMemory::read_batch(std::span<const RemoteRange> ranges,
       local[i] = {range.into.data(), range.into.size()};
       remote[i] = {as_pointer(range.from), range.into.size()};
     }
-    const auto got = ::process_vm_readv(pid_, local.data(), count, remote.data(), count, 0);
+    const auto got = read_vectors(std::span{local}.first(count), std::span{remote}.first(count));
     if (got < 0 && errno == ESRCH) {  // it has ended: nothing that is left can be read
       while (next < ranges.size()) unread.push_back(static_cast<std::uint32_t>(next++));
       return;
@@ -138,12 +146,37 @@ void ProcessMemory::read_batch(std::span<const RemoteRange> ranges,
   }
 }
 
-bool ProcessMemory::is_same_program() const noexcept {
+ssize_t ProcessMemory::read_vectors(std::span<const iovec> local,
+                                    std::span<const iovec> remote) const noexcept {
+  const auto read = [&] {
+    return ::process_vm_readv(number(asked_), local.data(), local.size(), remote.data(), remote.size(), 0);
+  };
+  const auto got = read();
+  if (got >= 0 || errno != ESRCH) return got;
+  const bool asks_another = has_users() && ask_another();
+  errno = ESRCH;
+  return asks_another ? read() : got;
+}
+
+bool ProcessMemory::ask_another() const noexcept {
+  const auto living = living_thread(pid_);
+  return living && std::exchange(asked_, *living) != *living;
+}
+
+bool ProcessMemory::has_users() const noexcept {
   // Of an address space without users every read is an end of file, and maps are ESRCH without the process.
   // Of one that lives maps have a first byte, and mem is EIO at address 0.
   char byte = 0;
   const auto got = ::pread(file_.get(), &byte, 1, 0);
   return got > 0 || (got < 0 && errno == EIO);
+}
+
+bool ProcessMemory::is_same_program() const noexcept {
+  if (!has_users()) return false;
+  // A pidfd guards the number of the process only: that of a thread may be another's by now.
+  if (number(asked_) == number(pid_) || is_there(pid_, asked_)) return true;
+  static_cast<void>(ask_another());
+  return false;
 }
 
 }  // namespace sampler

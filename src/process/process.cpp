@@ -9,17 +9,24 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <ctime>
 
 #include "process/proc_files.h"
 #include "process/root_directory.h"
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
+#include "sampler/process/process_status.h"
 
 namespace sampler {
 namespace {
 
 constexpr std::uint64_t kernel_thread_flag = 0x00200000;  // PF_KTHREAD, include/linux/sched.h
+constexpr std::uint64_t exiting_flag = 0x00000004;        // PF_EXITING
+
+bool has_ended(const ProcessStat& stat) {
+  return stat.state == 'Z' || stat.state == 'X';
+}
 
 /// Where /proc has other numbers for processes than our system calls, we would read and stop another process
 /// than the one whose files we see.
@@ -75,6 +82,15 @@ std::optional<ProcessStat> parse_stat(std::string_view text) {
   stat.parent = Pid{to_number<pid_t>(fields[1]).value_or(0)};
   stat.flags = to_number<std::uint64_t>(fields[6]).value_or(0);
   stat.start_time = to_number<std::uint64_t>(fields[19]).value_or(0);
+  constexpr std::size_t stack_start = 25;
+  constexpr std::size_t pending = 28;
+  constexpr std::uint64_t kill_signal = std::uint64_t{1} << (SIGKILL - 1);
+  if (fields.size() > pending) {
+    stat.stack_start = to_number<std::uint64_t>(fields[stack_start]).value_or(0);
+    // The end of a process is a SIGKILL for each of its threads.
+    stat.is_ending = (to_number<std::uint64_t>(fields[pending]).value_or(0) & kill_signal) != 0;
+  }
+  stat.is_ending = stat.is_ending || has_ended(stat) || (stat.flags & exiting_flag) != 0;
   if (fields.size() >= 50) stat.exit_status = to_number<int>(fields[49]);
   return stat;
 }
@@ -83,6 +99,19 @@ std::optional<ProcessStat> read_stat(const std::string& pid_or_task) {
   const auto text = read_file(fmt::format("/proc/{}/stat", pid_or_task));
   if (!text) return std::nullopt;
   return parse_stat(*text);
+}
+
+std::optional<Tid> living_thread(Pid pid) {
+  const auto first = read_stat(std::to_string(number(pid)));
+  if (!first) return std::nullopt;
+  if (!first->is_ending) return Tid{number(pid)};
+  std::optional<Tid> living;
+  for_each_number(fmt::format("/proc/{}/task", number(pid)), [&](pid_t tid) {
+    if (living) return;
+    const auto stat = read_stat(fmt::format("{}/task/{}", number(pid), tid));
+    if (stat && !stat->is_ending) living = Tid{tid};
+  });
+  return living;
 }
 
 Process::Process(Pid pid) : pid_{pid} {
@@ -95,7 +124,13 @@ Process::Process(Pid pid) : pid_{pid} {
     throw Error{ErrorKind::no_process, fmt::format("no process {}", number(pid)),
                 "it may have ended; look for it with: pgrep -a python"};
   }
-  if (stat->state == 'Z' || stat->state == 'X') {
+  const auto status = read_status(std::to_string(number(pid)));
+  if (status && status->process != Pid{} && status->process != pid) {
+    throw Error{ErrorKind::no_process,
+                fmt::format("{} is a thread of process {}", number(pid), number(status->process)),
+                fmt::format("use -p {}", number(status->process))};
+  }
+  if (has_ended(*stat) && !living_thread(pid)) {
     throw Error{
         ErrorKind::no_process,
         fmt::format("process {} ({}) has ended and is a zombie", number(pid), stat->name),
@@ -115,7 +150,8 @@ bool Process::is_alive() const {
     if (::poll(&ended, 1, 0) != 0) return false;
   }
   const auto stat = read_stat(std::to_string(number(pid_)));
-  return stat && stat->start_time == start_time_ && stat->state != 'Z' && stat->state != 'X';
+  if (!stat || stat->start_time != start_time_) return false;
+  return !has_ended(*stat) || living_thread(pid_).has_value();
 }
 
 std::optional<int> Process::exit_status() const {
@@ -137,7 +173,9 @@ std::chrono::milliseconds Process::age() const {
 }
 
 std::string Process::proc_path(std::string_view entry) const {
-  return fmt::format("/proc/{}/{}", number(pid_), entry);
+  const auto living = living_thread(pid_);
+  if (!living || number(*living) == number(pid_)) return fmt::format("/proc/{}/{}", number(pid_), entry);
+  return fmt::format("/proc/{}/task/{}/{}", number(pid_), number(*living), entry);
 }
 
 bool Process::shows_calls() const {
@@ -153,9 +191,11 @@ std::vector<FileMapping> Process::file_mappings() const {
 Result<OpenedMapping, int> Process::open_mapping(const FileMapping& mapping) const {
   // map_files is the file itself, whatever its name leads to now (and whatever its inode: an overlay's may be
   // another than the mapping's); it needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
-  auto exact =
-      open_below(proc_path(fmt::format("map_files/{:x}-{:x}", mapping.start.value, mapping.end.value)), {},
-                 std::nullopt);
+  // The directory of a task has none, but /proc/TID is there, though not listed.
+  const auto teller = living_thread(pid_).value_or(Tid{number(pid_)});
+  auto exact = open_below(
+      fmt::format("/proc/{}/map_files/{:x}-{:x}", number(teller), mapping.start.value, mapping.end.value), {},
+      std::nullopt);
   if (exact) return OpenedMapping{std::move(*exact), false};
   const auto root = proc_path("root");
   const auto root_link = read_link(root);
@@ -177,7 +217,7 @@ std::optional<Pid> tracer_of(Tid tid) {
 
 std::optional<Tracing> find_tracer(const Process& process) {
   std::optional<Tracing> found;
-  for_each_number(process.proc_path("task"), [&](pid_t tid) {
+  for_each_number(fmt::format("/proc/{}/task", number(process.pid())), [&](pid_t tid) {
     const auto tracer = tracer_of(Tid{tid});
     if (tracer && *tracer != Pid{} && !found) found = Tracing{Tid{tid}, *tracer};
   });

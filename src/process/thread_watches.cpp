@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sampler/process/process.h"
+
 namespace sampler {
 
 ThreadWatch& ThreadWatches::of(Tid tid) {
@@ -63,7 +65,8 @@ bool ThreadWatches::is_process_ending() {
   const Tid first{number(pid_)};
   const auto state = state_of(first);
   if (!state && of(first).lacks_files()) return false;
-  return !state || *state == 'Z' || *state == 'X';
+  const bool has_first_ended = !state || *state == 'Z' || *state == 'X';
+  return has_first_ended && !living_thread(pid_);
 }
 
 void ThreadWatches::keep_only(const std::unordered_set<pid_t>& tids) {

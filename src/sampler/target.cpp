@@ -11,7 +11,7 @@
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
 #include "sampler/cpython/runtime_locator.h"
-#include "sampler/process/thread_numbers.h"
+#include "sampler/process/process_status.h"
 
 namespace sampler {
 namespace {
@@ -184,8 +184,8 @@ std::optional<bool> Target::search_apart() {
 }
 
 void Target::begin(Clock::time_point now) {
-  const auto status = read_file(process_->proc_path("status"));
-  const auto numbers = status ? parse_namespace_numbers(*status) : std::nullopt;
+  const auto status = read_status(std::to_string(number(process_->pid())));
+  const auto numbers = status ? status->numbers : std::nullopt;
   runtime_->main_thread = Tid{numbers ? number(numbers->inner) : number(process_->pid())};
   interpreter_ = std::make_unique<InterpreterSampler>(process_->pid(), *memory_, *runtime_, options_, tracer_,
                                                       preemptor_, recording_);

@@ -140,8 +140,8 @@ class Processes(Case):
     def test_a_number_of_a_thread_leads_to_its_process(self):
         target = self.idle("sleep")
         thread = target.facts["tids"]["sleep1"]
-        text = self.doctor("-p", thread)
-        self.assertIn("note  %d is a thread of process %d use -p %d\n" % (thread, target.pid, target.pid), text)
+        text = self.examine(thread, harness.NO_PROCESS)
+        self.assertIn("FAIL  %d is a thread of process %d use -p %d\n" % (thread, target.pid, target.pid), text)
 
     def test_a_traced_process(self):
         target = self.idle("spin")

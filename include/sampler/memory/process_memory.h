@@ -1,5 +1,8 @@
 #pragma once
 
+#include <sys/types.h>
+#include <sys/uio.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -36,10 +39,17 @@ class ProcessMemory final : public RemoteMemory {
   [[nodiscard]] bool is_same_program() const noexcept;
 
  private:
+  /// process_vm_readv(2) of the address space, by a thread that lives.
+  [[nodiscard]] ssize_t read_vectors(std::span<const iovec> local,
+                                     std::span<const iovec> remote) const noexcept;
+  /// Asks for memory by another thread from now on; false where there is none.
+  [[nodiscard]] bool ask_another() const noexcept;
   [[nodiscard]] Result<void, ReadError> read_file(RemoteAddress from,
                                                   std::span<std::byte> into) const noexcept;
+  [[nodiscard]] bool has_users() const noexcept;
 
-  pid_t pid_;
+  Pid pid_;
+  mutable Tid asked_;  // any thread has the address space for as long as it lives
   bool reads_file_ = false;
   UniqueFd file_;  // maps, or mem where that is read: both stay with the address space they were opened for
 };

@@ -20,6 +20,8 @@ struct ProcessStat {
   Pid parent{};
   std::uint64_t flags = 0;         ///< PF_*
   std::uint64_t start_time = 0;    ///< in clock ticks after boot
+  std::uint64_t stack_start = 0;   ///< the highest address of the first thread's stack; 0 where untold
+  bool is_ending = false;          ///< executes nothing of its program any more: killed, exiting or a zombie
   std::optional<int> exit_status;  ///< of a zombie, as of waitpid(2); 0 where we may not trace it
 };
 
@@ -28,6 +30,11 @@ struct ProcessStat {
 
 /// The stat of a process or, with `PID/task/TID`, of a thread; nothing once it is gone.
 [[nodiscard]] std::optional<ProcessStat> read_stat(const std::string& pid_or_task);
+
+/// A thread of a process that goes on: the first one while it lives. Nothing where all have ended or are
+/// about to. The others have all of the process but what /proc/PID and system calls tell through the first
+/// one.
+[[nodiscard]] std::optional<Tid> living_thread(Pid pid);
 
 /// A file that a process has mapped.
 struct OpenedMapping {
@@ -39,13 +46,14 @@ struct OpenedMapping {
 /// (5.3), by its start time where not.
 class Process {
  public:
-  /// Throws Error{no_process} where there is none, it is a zombie or a kernel thread.
+  /// Throws Error{no_process} where there is none, the number is a thread's, it is a zombie or a kernel
+  /// thread.
   explicit Process(Pid pid);
 
   [[nodiscard]] Pid pid() const noexcept { return pid_; }
   /// Readable once the process has ended; -1 where the kernel has no pidfd.
   [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
-  /// False once it has ended, zombies included.
+  /// False once it has ended, zombies included; a process whose first thread alone has ended is alive.
   [[nodiscard]] bool is_alive() const;
   /// How it has ended, as waitpid(2) has it; nothing where it lives, or the kernel does not tell us: we may
   /// not trace it, or its parent has waited for it (before Linux 6.15).
@@ -61,6 +69,7 @@ class Process {
   [[nodiscard]] Result<OpenedMapping, int> open_mapping(const FileMapping& mapping) const;
   /// Whether we may see the calls that its threads are blocked in (ThreadWatch::hides_calls()).
   [[nodiscard]] bool shows_calls() const;
+  /// A file of /proc that all threads have, of one that lives.
   [[nodiscard]] std::string proc_path(std::string_view entry) const;
 
  private:

@@ -33,7 +33,8 @@ class ThreadWatches {
   /// visitor: `before` was read before the moment at which the kernel said that the thread belongs to our
   /// CPU.
   [[nodiscard]] bool has_waited(Tid tid, const std::optional<Turns>& before, const OwnTurn& ours);
-  /// Whether the process is ending: its first thread has. False where nobody can tell.
+  /// Whether the process is ending: its first thread has ended, and no other goes on. False where nobody can
+  /// tell.
   [[nodiscard]] bool is_process_ending();
 
   /// Of how many threads there are files.

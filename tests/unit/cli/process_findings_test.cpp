@@ -74,11 +74,11 @@ TEST_CASE("a process is in the state that the kernel's letter says", "[cli]") {
   CHECK_THAT(process_findings(facts, rights_of(1000)).front().what, Catch::Contains("is running"));
 }
 
-TEST_CASE("the number of a thread leads to its process", "[cli]") {
+TEST_CASE("a process whose first thread has ended goes on", "[cli]") {
   auto facts = plain_facts();
-  facts.pid = Pid{43};
-  CHECK(finding_of(facts, rights_of(1000), "43 is a thread of process 42") ==
-        Finding{Verdict::note, "43 is a thread of process 42", "use -p 42"});
+  facts.stat.state = 'Z';
+  CHECK_THAT(process_findings(facts, rights_of(1000)).front().what,
+             Catch::Contains("is going on without its first thread, which has ended; threads: 3"));
 }
 
 TEST_CASE("another user's process is noted unless we may trace all", "[cli]") {

@@ -269,6 +269,18 @@ TEST_CASE("that a process has ended takes one call, however many ranges there ar
   CHECK(seen->progress == 1);
 }
 
+TEST_CASE("memory is read by another thread once the first has ended", "[memory]") {
+  Pages pages{1};
+  pages.set(10, std::byte{0xEE});
+  const Pipe wait;
+  HeadlessChild child{[&] { (void)wait.take(); }};
+  ProcessMemory memory{Process{child.pid()}};
+  const auto theirs = read_as<std::byte>(memory, pages.address(10));
+  REQUIRE(theirs);
+  CHECK(*theirs == std::byte{0xEE});
+  CHECK(memory.is_same_program());
+}
+
 TEST_CASE("the memory of a process that ends before it is opened is an error", "[memory]") {
   const Pipe wait;
   TestChild child{[&] { (void)wait.take(); }};

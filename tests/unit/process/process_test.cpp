@@ -1,5 +1,6 @@
 #include "sampler/process/process.h"
 
+#include <fmt/format.h>
 #include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -167,6 +168,46 @@ TEST_CASE("a process is alive until it ends, and dead as a zombie and after", "[
   CHECK_FALSE(process.is_alive());
   child.end();
   CHECK_FALSE(process.is_alive());
+}
+
+TEST_CASE("a process whose first thread has ended is alive, and its files are those of another thread",
+          "[process]") {
+  const Pipe wait;
+  HeadlessChild child{[&] { (void)wait.take(); }};
+  const auto living = living_thread(child.pid());
+  REQUIRE(living);
+  CHECK(*living != child.tid());
+  const Process process{child.pid()};
+  CHECK(process.is_alive());
+  const auto mappings = process.file_mappings();
+  REQUIRE_FALSE(mappings.empty());
+  CHECK(process.open_mapping(mappings.front()));
+  CHECK(process.proc_path("exe") ==
+        fmt::format("/proc/{}/task/{}/exe", number(child.pid()), number(*living)));
+  wait.give();
+  CHECK(comes_true([&] { return !process.is_alive(); }));
+}
+
+TEST_CASE("the number of a thread is no process, and leads to its own", "[process]") {
+  const Pipe wait;
+  HeadlessChild child{[&] { (void)wait.take(); }};
+  const auto living = living_thread(child.pid());
+  REQUIRE(living);
+  const auto error = error_of(Pid{number(*living)});
+  CHECK(error.kind() == ErrorKind::no_process);
+  CHECK(error.what() == fmt::format("{} is a thread of process {}", number(*living), number(child.pid())));
+  CHECK(error.hint() == fmt::format("use -p {}", number(child.pid())));
+}
+
+TEST_CASE("who is being killed or exits is ending", "[process]") {
+  const auto with = [](std::string_view flags, std::string_view pending) {
+    return fmt::format("42 (x) S 7 42 42 0 -1 {} 9 0 0 0 1 2 0 0 20 0 1 0 98765 1000 5 9 1 1 1 0 0 {} 0\n",
+                       flags, pending);
+  };
+  CHECK_FALSE(parse_stat(with("4194560", "0"))->is_ending);
+  CHECK_FALSE(parse_stat(with("4194560", "16384"))->is_ending);  // SIGTERM
+  CHECK(parse_stat(with("4194560", "256"))->is_ending);
+  CHECK(parse_stat(with("4194564", "0"))->is_ending);
 }
 
 TEST_CASE("our own program is among our mappings and can be opened through them", "[process]") {

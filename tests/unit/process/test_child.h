@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,6 +145,30 @@ inline bool has_pid_namespaces() {
           with_more_rights);
   return false;
 }
+
+/// A child whose first thread has ended, while another does `body` and ends the process.
+class HeadlessChild : public ChildGuard {
+ public:
+  template <class Body>
+  explicit HeadlessChild(Body body) : ChildGuard{start(body)} {
+    REQUIRE(number(pid()) > 0);
+    REQUIRE(comes_true([&] { return state_of(ThreadWatch{pid(), tid()}) == 'Z'; }));
+  }
+
+ private:
+  template <class Body>
+  static pid_t start(Body& body) {
+    const pid_t pid = ::fork();
+    if (pid != 0) return pid;
+    std::thread{[&] {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      body();
+      ::_exit(0);
+    }}.detach();
+    ::syscall(SYS_exit, 0);
+    return pid;
+  }
+};
 
 /// A pipe whose ends are ours and our children's.
 class Pipe {

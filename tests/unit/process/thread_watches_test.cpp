@@ -98,11 +98,21 @@ TEST_CASE("a thread that runs has not stood still", "[process]") {
   CHECK_FALSE(watches.has_stood_still(child.tid(), watches.of(child.tid()).turns()));
 }
 
-TEST_CASE("a process whose first thread has ended is ending", "[process]") {
+TEST_CASE("a process whose last thread has ended is ending", "[process]") {
   const TestChild child{[] {}};
   ThreadWatches watches{child.pid()};
   CHECK(comes_true([&] { return watches.is_process_ending(); }));
   CHECK_FALSE(ThreadWatches{Pid{::getpid()}}.is_process_ending());
+}
+
+TEST_CASE("a process whose first thread alone has ended goes on", "[process]") {
+  const Pipe wait;
+  HeadlessChild child{[&] { (void)wait.take(); }};
+  ThreadWatches watches{child.pid()};
+  CHECK(watches.state_of(child.tid()) == 'Z');
+  CHECK_FALSE(watches.is_process_ending());
+  wait.give();
+  CHECK(comes_true([&] { return watches.is_process_ending(); }));
 }
 
 }  // namespace sampler
