@@ -24,8 +24,10 @@ class DumpSink final : public ProfileSink {
 
   void begin(const RunInfo& info) override { info_ = info; }
   void add(const Sample& sample) override { threads_.push_back({sample.tid, sample.activity, sample.stack}); }
-  void write(std::ostream& out, const RunSummary& /*summary*/, const StackTable& stacks) const override {
+  void write(std::ostream& out, const RunSummary& summary, const StackTable& stacks) const override {
     out << dump_text(threads_, stacks, info_, options_);
+    const bool is_told = summary.left_out_states != 0 && options_.style == FrameStyle::sampler;
+    if (is_told) out << fmt::format("\n{}\n", left_out_text(summary.left_out_states));
   }
 
  private:

@@ -89,6 +89,10 @@ std::string samples_line(const RunSummary& summary) {
   return line("samples", text);
 }
 
+std::string left_out_line(const RunSummary& summary) {
+  return summary.left_out_states == 0 ? std::string{} : line("", left_out_text(summary.left_out_states));
+}
+
 std::string stops_line(const RunSummary& summary) {
   const auto& held = summary.held;
   if (held.count == 0) return line("stopped", "never");
@@ -155,7 +159,14 @@ std::string_view nothing_seen(Mode mode) noexcept {
 
 std::string summary_text(const RunSummary& summary, double max_overhead) {
   return ticks_line(summary) + failure_lines(summary) + interval_line(summary, max_overhead) +
-         samples_line(summary) + stops_line(summary) + side_effect_lines(summary) + cpu_line(summary);
+         samples_line(summary) + left_out_line(summary) + stops_line(summary) + side_effect_lines(summary) +
+         cpu_line(summary);
+}
+
+std::string left_out_text(std::uint64_t states) {
+  return fmt::format(
+      "left out: {} that name{} no thread of the process (it has ended, or CPython was not told of a fork)",
+      counted(states, "thread state"), states == 1 ? "s" : "");
 }
 
 std::string no_stack_text(const RunSummary& summary, Mode mode) {
@@ -167,7 +178,8 @@ std::string no_stack_text(const RunSummary& summary, Mode mode) {
     return fmt::format("{}: {} taken, none of which could be read", prefix,
                        counted(summary.samples, "sample"));
   }
-  return fmt::format("{}: {}", prefix, nothing_seen(mode));
+  const auto left_out = summary.left_out_states == 0 ? "" : "; " + left_out_text(summary.left_out_states);
+  return fmt::format("{}: {}{}", prefix, nothing_seen(mode), left_out);
 }
 
 std::optional<Error> refused_stops(const RunSummary& summary, Pid pid, bool has_gil) {

@@ -16,6 +16,9 @@ namespace sampler {
 /// its newline.
 [[nodiscard]] std::string summary_text(const RunSummary& summary, double max_overhead);
 
+/// Of how many thread states there is no thread, in words.
+[[nodiscard]] std::string left_out_text(std::uint64_t states);
+
 /// Why a run has no sample, in one line without a newline; what it looked for depends on the mode.
 [[nodiscard]] std::string no_stack_text(const RunSummary& summary, Mode mode);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "frame_chain.h"
+
 namespace sampler {
 namespace {
 
@@ -110,6 +112,11 @@ Tid native_thread_number(RemoteMemory& memory, const Layout& layout, RemoteAddre
   if (!field.exists()) return Tid{};
   const auto tid = read_as<std::uint64_t>(memory, state + field.offset);
   return tid ? as_tid(*tid) : Tid{};
+}
+
+bool has_frames(RemoteMemory& memory, const Layout& layout, RemoteAddress state) {
+  const auto start = start_of(memory, layout, state);
+  return start.innermost && !start.innermost->is_null();
 }
 
 std::optional<RemoteAddress> cframe_of(RemoteMemory& memory, const Layout& layout, RemoteAddress state) {

@@ -13,7 +13,7 @@ const char* description(TickFailure failure) noexcept {
     case TickFailure::already_traced:
       return "another tracer held the thread";
     case TickFailure::not_proven:
-      return "a thread did not stand still while it was read";
+      return "a thread did not stand still while it was read, or another may have run what it names";
     case TickFailure::unreadable:
       return "the interpreter's memory could not be read";
     case TickFailure::no_interpreter:

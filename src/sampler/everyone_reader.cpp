@@ -24,7 +24,11 @@ std::optional<Reading> EveryoneReader::read(const Bystanders& bystanders) {
   Reading reading;
   reading.before = gils_.state_before();
   auto& roster = process_.roster;
-  if (!roster.update(copy_) || !guard_gils()) return std::nullopt;
+  const auto may_hold_gil = [&](RemoteAddress state) {
+    return gils_.has_gil() ? is_holder(reading.before, state) || is_last_holder(reading.before, state)
+                           : is_attached(state);
+  };
+  if (!roster.update(copy_, may_hold_gil) || !guard_gils()) return std::nullopt;
   reading.threads = roster.threads();
   const bool are_counted = gils_.has_gil() && count_switches(reading.before);
   for (const auto& thread : reading.threads) {

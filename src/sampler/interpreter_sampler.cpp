@@ -57,6 +57,7 @@ bool InterpreterSampler::tick(Clock::time_point now) {
   const auto tick = ledger.open();
   samples_.begin(tick);
   sample(tick);
+  recording_.note_left_out_states(process_.roster.left_out());
   if (is_idle_) samples_.keep({});
   const bool has_failed = ledger.has_failed(tick);
   if (has_failed && process_.watches.is_process_ending()) {
@@ -201,7 +202,7 @@ bool InterpreterSampler::stood_by(const Bystanders& bystanders, const Reading::L
   if (lasting->stack.end() == StackEnd::unreadable) return false;
   const auto bounds = reader_.c_stack_of(everyone_.copy(), thread);
   const bool is_elsewhere =
-      bounds && !lasting->stack.c_stack().is_null() && !bounds->may_hold(lasting->stack.c_stack());
+      bounds && reader_.may_be_anothers(everyone_.copy(), thread, *bounds, lasting->stack.c_stack());
   return !is_elsewhere && process_.watches.has_stood_still(thread.tid, found->second.turns);
 }
 
@@ -451,7 +452,9 @@ void InterpreterSampler::stop_came(Tid tid, HeldThread held) {
   states.reserve(stops.size());
   for (const auto& stop : stops) states.push_back(stop.thread);
   const auto stacks = settler_.read_stopped(states, std::move(held));
-  for (std::size_t i = 0; i < stops.size(); ++i) settle_waiting(stops[i], stacks[i]);
+  for (std::size_t i = 0; i < stops.size(); ++i) {
+    settle_waiting(stops[i], stacks[i], TickFailure::not_proven);
+  }
 }
 
 void InterpreterSampler::thread_ended(Tid tid) {
@@ -474,11 +477,12 @@ void InterpreterSampler::give_up(Clock::time_point now) {
   if (samples_.must_confirm(now, options_.interval)) static_cast<void>(confirm(now));
   while (const auto stop = late_stops_.take_overdue(now)) {
     forget_copied();
-    settle_waiting(*stop, settler_.read_overdue(stop->thread));
+    settle_waiting(*stop, settler_.read_overdue(stop->thread), TickFailure::stop_timed_out);
   }
 }
 
-void InterpreterSampler::settle_waiting(const LateStops::Stop& stop, const std::optional<RawStack>& stack) {
+void InterpreterSampler::settle_waiting(const LateStops::Stop& stop, const std::optional<RawStack>& stack,
+                                        TickFailure otherwise) {
   const bool is_ending = !stack && process_.watches.is_process_ending();
   if (is_ending || !process_.memory.is_same_program()) {
     forget_unplaced(stop.ticks);
@@ -489,7 +493,7 @@ void InterpreterSampler::settle_waiting(const LateStops::Stop& stop, const std::
   samples_.emit({stop.thread, stop.activity, decode_stack(found, process_.layout(), recording_.stacks),
                  found.end, stop.ticks.size()});
   for (const auto& waiting : stop.ticks) {
-    if (!stack) recording_.ledger.fail(waiting.tick, TickFailure::stop_timed_out);
+    if (!stack) recording_.ledger.fail(waiting.tick, otherwise);
     recording_.ledger.release(waiting.tick);
   }
   settle_unplaced(stop.ticks);

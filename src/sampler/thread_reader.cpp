@@ -25,13 +25,16 @@ std::optional<RawStack> ThreadReader::read(const PythonThread& thread) {
   const auto bounds = c_stack_of(overlay, thread);
   auto parts = roster.is_single() ? std::vector<InterpreterStack>{{0, process_.walk(overlay, thread.state)}}
                                   : read_parts(overlay, thread, bounds);
+  // Which thread a renumbered state is of is known by its C stack only.
+  const bool is_unlikely =
+      bounds && roster.is_renumbered(thread) && bounds->own && !bounds->own->contains(bounds->pointer);
   // A state may be run by another thread than it names (PyEval_RestoreThread): then this one's standing still
   // proves nothing.
   const bool is_elsewhere = std::any_of(parts.begin(), parts.end(), [&](const InterpreterStack& part) {
-    return bounds && !part.stack.frames.empty() && !part.stack.c_stack.is_null() &&
-           !bounds->may_hold(part.stack.c_stack);
+    return bounds && !part.stack.frames.empty() &&
+           may_be_anothers(overlay, thread, *bounds, part.stack.c_stack);
   });
-  if (is_elsewhere) {
+  if (is_unlikely || is_elsewhere) {
     copy.trusted = Tid{};
     return std::nullopt;
   }
@@ -54,9 +57,17 @@ bool ThreadReader::names_another(const PythonThread& thread) {
 
 bool ThreadReader::is_run_by(const PythonThread& thread, const RawStack& stack) {
   if (!stack.c_stack.is_null() || !process_.roster.is_single()) return true;  // looked at by read()
+  // Who makes frames without an evaluation loop, as compiled programs do, leaves nothing on the C stack.
+  if (process_.layout().traits.frame_chain != FrameChain::frame_objects) return true;
   const auto bounds = c_stack_of(copy_of(thread).overlay, thread);
-  return bounds &&
-         runs_on(copy_c_stack(process_.memory, bounds->pointer, bounds->pthread), thread.state, stack);
+  if (!bounds) return false;
+  auto c_stack = copy_c_stack(process_.memory, bounds->pointer, bounds->pthread);
+  if (bounds->own && !bounds->own->contains(bounds->pointer)) {
+    // On a coroutine's stack: it was called on its own.
+    const auto outer = copy_whole_c_stack(process_.memory, *bounds->own);
+    c_stack.insert(c_stack.end(), outer.begin(), outer.end());
+  }
+  return runs_on(c_stack, thread.state, stack);
 }
 
 bool ThreadReader::is_placed(RemoteAddress state) const {
@@ -64,10 +75,40 @@ bool ThreadReader::is_placed(RemoteAddress state) const {
 }
 
 std::optional<CStackBounds> ThreadReader::c_stack_of(Overlay& overlay, const PythonThread& thread) {
-  const auto pointer = process_.watches.of(thread.tid).stack_pointer();
   const auto pthread = process_.roster.pthread_of(overlay, thread);
-  if (!pointer || !pthread) return std::nullopt;
-  return CStackBounds{*pointer, *pthread};
+  if (!pthread) return std::nullopt;
+  auto& copy = copy_of(thread);
+  if (std::exchange(copy.pthread, *pthread) != *pthread) {
+    copy.own = process_.roster.c_stack_of(process_.memory, thread, *pthread);
+  }
+  const auto pointer = process_.watches.of(thread.tid).stack_pointer();
+  return pointer ? std::optional{CStackBounds{*pointer, *pthread, copy.own}} : std::nullopt;
+}
+
+bool ThreadReader::may_be_anothers(Overlay& overlay, const PythonThread& thread, const CStackBounds& bounds,
+                                   RemoteAddress c_stack) {
+  if (c_stack.is_null()) return false;
+  switch (bounds.place(c_stack)) {
+    case CStackPlace::its:
+      return false;
+    case CStackPlace::nobodys:
+      return true;
+    case CStackPlace::untold:
+      break;
+  }
+  const auto& layout = process_.layout();
+  // Frames that a compiled program made hang on the cframe inside the state.
+  if (layout.traits.frame_chain == FrameChain::through_cframe && !cframe_of(overlay, layout, thread.state)) {
+    return false;
+  }
+  // It is on a stack that the thread has left for now, unless that is another thread's.
+  const auto& roster = process_.roster;
+  const auto has_it = [&](const PythonThread& other) {
+    const auto pthread = roster.pthread_of(process_.memory, other);
+    const auto stack = pthread ? roster.c_stack_of(process_.memory, other, *pthread) : std::nullopt;
+    return !stack || stack->contains(c_stack);
+  };
+  return !roster.has_all_threads() || std::any_of(roster.threads().begin(), roster.threads().end(), has_it);
 }
 
 std::vector<InterpreterStack> ThreadReader::read_parts(Overlay& overlay, const PythonThread& thread,

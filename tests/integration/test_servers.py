@@ -55,6 +55,16 @@ class Uwsgi(Servers):
         # It waits for requests without giving up the GIL.
         self.assert_nothing_inside(request.pid)
 
+    def test_a_thread_that_the_master_has_made_is_none_of_a_workers(self):
+        """uWSGI tells Python of its forks only where --enable-threads is given."""
+        server = servers.Uwsgi(self, "--master", "--processes", "1", "--env", "WSGI_APP_THREAD=1")
+        request = server.request()
+        self.assertEqual(len(harness.tasks(request.pid)), 1)
+        self.assert_inside([request])
+        run = self.sample(request.pid, "-s", "0.1")
+        self.assertIn("left out: 1 thread state that names no thread of the process (", run.errors)
+        self.assert_finished([request])
+
     def test_a_single_process_without_a_master(self):
         server = servers.Uwsgi(self)
         request = server.request()

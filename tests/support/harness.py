@@ -180,6 +180,18 @@ def cpu_seconds(pid):
         return 0.0
 
 
+def wait_busy(pid):
+    """Until the process has computed for a while: it is past whatever came before."""
+    used = lambda: sum(map(cpu_seconds, tasks(pid)))  # noqa: E731
+    before = used()
+    wait_until(lambda: used() > before + 0.03, 20, "process %d computes" % pid)
+
+
+def wait_reading(tid, file):
+    """Until the thread sits in a read of that file."""
+    wait_until(lambda: system_call(tid)[:2] == ["0", hex(file)], 20, "thread %d reads" % tid)
+
+
 def system_call(tid):
     """The call that a thread sits in, in the kernel's words (number, arguments, ...); ['running'] where it is in none."""
     try:

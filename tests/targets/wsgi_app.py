@@ -7,6 +7,10 @@ import threading
 import urllib.parse
 
 
+if "WSGI_APP_THREAD" in os.environ:  # as monitoring agents have one from the import on
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
 def stack(frame):
     frames = []
     while frame:

@@ -51,6 +51,9 @@ inline constexpr std::size_t most_interpreters = 1024;
 [[nodiscard]] Tid native_thread_number(RemoteMemory& memory, const Layout& layout,
                                        RemoteAddress thread_state);
 
+/// Whether a thread state has a frame. False where it cannot be read.
+[[nodiscard]] bool has_frames(RemoteMemory& memory, const Layout& layout, RemoteAddress thread_state);
+
 /// The cframe of a running thread state, which lies on the C stack of the thread that runs it; nothing where
 /// the state does not run. For layouts with thread.cframe only.
 [[nodiscard]] std::optional<RemoteAddress> cframe_of(RemoteMemory& memory, const Layout& layout,

@@ -65,6 +65,7 @@ struct RunSummary {
   std::uint64_t proofs = 0;             ///< that a thread did not run while we were on its CPU
   std::uint64_t failed_proofs = 0;      ///< the others: the thread was looked at again
   std::uint64_t silent_functions = 0;   ///< whose frames do not tell what they call: a JIT's
+  std::uint64_t left_out_states = 0;    ///< with frames, of threads that the process did not have at the end
   HoldTimes held;
   std::uint64_t left_out = 0;                   ///< ticks not asked for, to hold the target for less time
   std::chrono::nanoseconds widest_interval{0};  ///< between two ticks, for that; 0: always the asked one

@@ -110,8 +110,10 @@ class InterpreterSampler {
   /// The same of those that wait with these ticks, after one of their stops has come or is given up.
   void settle_unplaced(const std::vector<LateStops::Waiting>& ticks);
   void forget_unplaced(const std::vector<LateStops::Waiting>& ticks);
-  /// The ticks of a stop that has come, or is given up where there is no stack.
-  void settle_waiting(const LateStops::Stop& stop, const std::optional<RawStack>& stack);
+  /// The ticks of a stop that has come or is given up. Where there is no stack they fail for the reason
+  /// `otherwise`.
+  void settle_waiting(const LateStops::Stop& stop, const std::optional<RawStack>& stack,
+                      TickFailure otherwise);
 
   /// Hands out what was kept, once it is known to be of the same program and of the same code objects. False
   /// where the program is another: nothing was counted then.

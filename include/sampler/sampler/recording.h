@@ -29,6 +29,8 @@ class Recording {
   void count_silent_functions(std::uint64_t functions) noexcept { summary_.silent_functions += functions; }
   /// Of a thread that we kept from its CPU: whether it is proven that it did not run.
   void count_proof(bool has_held) noexcept { ++(has_held ? summary_.proofs : summary_.failed_proofs); }
+  /// As of the last tick: states of threads that do not exist.
+  void note_left_out_states(std::uint64_t count) noexcept { summary_.left_out_states = count; }
   /// The interval was wider than asked, so that the target is held for less time.
   void note_widened(std::chrono::nanoseconds interval, std::uint64_t left_out) noexcept;
 

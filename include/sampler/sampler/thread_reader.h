@@ -46,6 +46,10 @@ class ThreadReader {
   [[nodiscard]] bool is_placed(RemoteAddress state) const;
   /// Nothing while the thread runs.
   [[nodiscard]] std::optional<CStackBounds> c_stack_of(Overlay& overlay, const PythonThread& thread);
+  /// Whether another thread than the one with this C stack may run a stack that its state has
+  /// (docs/adr/0002-without-one-gil.md).
+  [[nodiscard]] bool may_be_anothers(Overlay& overlay, const PythonThread& thread, const CStackBounds& bounds,
+                                     RemoteAddress c_stack);
 
   /// Once there are many copies, forgets those of other threads than these.
   void forget_ended(const std::vector<PythonThread>& threads) { sampler::forget_ended(copies_, threads); }
@@ -54,6 +58,8 @@ class ThreadReader {
   struct ThreadCopy {
     explicit ThreadCopy(ProcessMemory& memory) : overlay{memory, 0} {}
     Overlay overlay;
+    RemoteAddress pthread;            ///< that `own` is of
+    std::optional<AddressRange> own;  ///< its C stack
     std::chrono::steady_clock::time_point read_at;
     Tid trusted{};
   };

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "sampler/cpython/python_runtime.h"
 #include "sampler/cpython/thread_lister.h"
 #include "sampler/memory/remote_memory.h"
+#include "sampler/process/task_list.h"
 #include "sampler/process/thread_numbers.h"
 
 namespace sampler {
@@ -43,8 +45,20 @@ class ThreadRoster {
 
   /// Another tick: the process's threads may be looked for once more.
   void begin_tick() noexcept { numbers_.begin_tick(); }
-  /// Lists them anew. False where the list is damaged or may be cut short: it stays as it was.
-  [[nodiscard]] bool update(RemoteMemory& memory);
+  /// Lists them anew, but for the states of threads that the process does not have. False where the list is
+  /// damaged or may be cut short: it stays as it was. `may_run` tells whether a state holds its GIL, or held
+  /// it last.
+  [[nodiscard]] bool update(RemoteMemory& memory, const std::function<bool(RemoteAddress)>& may_run);
+  /// How many states with frames are left out, because the process does not have their threads: those have
+  /// ended, or are of a parent whose fork CPython was not told of.
+  [[nodiscard]] std::size_t left_out() const noexcept { return left_out_; }
+  /// Whether a thread's number is not the one that its state names: a fork that glibc was not told of left
+  /// that of the parent's.
+  [[nodiscard]] bool is_renumbered(const PythonThread& thread) const noexcept {
+    return thread.state == renumbered_ && !thread.state.is_null();
+  }
+  /// Whether each of the process's threads has a state.
+  [[nodiscard]] bool has_all_threads() const;
   /// Whether the last update that was true found other interpreters than there were before it.
   [[nodiscard]] bool has_other_interpreters() const noexcept { return has_other_interpreters_; }
 
@@ -65,13 +79,40 @@ class ThreadRoster {
   [[nodiscard]] std::vector<PythonThread> list_new(RemoteMemory& memory);
   /// The thread state names another thread by now.
   [[nodiscard]] bool names_another(RemoteMemory& memory, const PythonThread& thread);
+  /// Where the stack of a thread with this struct pthread is, however much of it is in use; nothing where
+  /// nobody can tell.
+  [[nodiscard]] std::optional<AddressRange> c_stack_of(RemoteMemory& memory, const PythonThread& thread,
+                                                       RemoteAddress pthread) const;
   /// The thread's struct pthread, as its state in the main interpreter has it.
   [[nodiscard]] std::optional<RemoteAddress> pthread_of(RemoteMemory& memory,
                                                         const PythonThread& thread) const;
 
  private:
+  /// Our number of the thread that has this one in the target's PID namespace; none where no thread has it.
+  [[nodiscard]] Tid living(Tid inner);
+  /// Leaves out the states of threads that the process does not have.
+  [[nodiscard]] std::vector<PythonThread> those_that_exist(RemoteMemory& memory,
+                                                           std::vector<PythonThread> listed,
+                                                           const std::function<bool(RemoteAddress)>& may_run);
+  /// After a fork that glibc was not told of, the process's first thread goes by its parent's number. Finds
+  /// its state among those that name nobody: by the place of its C stack, or, while it runs, by the GIL.
+  [[nodiscard]] RemoteAddress find_renumbered(RemoteMemory& memory, const std::vector<PythonThread>& stale,
+                                              const std::function<bool(RemoteAddress)>& may_run) const;
+  /// A state whose thread has ended names the thread that has got its struct pthread. Of several states that
+  /// name one thread, those with another number of their own are nobody's: adds them.
+  void find_reused(RemoteMemory& memory, const std::vector<PythonThread>& listed,
+                   std::vector<RemoteAddress>& nobodys);
+  void count_left_out(std::vector<RemoteAddress> missing);
+
   const PythonRuntime& runtime_;
+  Pid pid_;
   ThreadNumbers numbers_;
+  TaskList tasks_;
+  std::optional<AddressRange>
+      first_stack_;           ///< where the kernel put the first thread's; nothing where untold
+  RemoteAddress renumbered_;  ///< the state whose thread is the process's first, by another number
+  std::optional<std::vector<RemoteAddress>> missing_;  ///< states with frames that the last update left out
+  std::size_t left_out_ = 0;
   std::vector<Interpreter> interpreters_;
   std::vector<PythonThread> threads_;
   std::vector<RemoteAddress> oldest_;  ///< of each interpreter

@@ -51,11 +51,15 @@ TEST_CASE("the summary of a run with all kinds of trouble counts each", "[cli]")
   summary.held = {.count = 500, .median = 14'200ns, .p99 = 55us, .total = 8'200us, .wall = 8ms};
   summary.late_stops = 1;
   summary.interrupted_calls = 7;
+  summary.left_out_states = 2;
   CHECK(summary_text(summary, 5) ==
         "ticks    1000 asked, 990 taken, 3 late, 7 failed in 10.0 s (99.0 per second)\n"
         "         5 failed: the interpreter's memory could not be read\n"
         "         2 failed: the GIL changed hands too often\n"
         "samples  990 of 1 thread, 4 <too deep>, 6 <unreadable>, 2 <torn>\n"
+        "         left out: 2 thread states that name no thread of the process (it has ended, or CPython was "
+        "not "
+        "told of a fork)\n"
         "stopped  500 times: median 14.2 us, p99 55.0 us, 8.20 ms in all, 0.08 % of the run, as the sampler "
         "sees it\n"
         "         without ptrace: 20 proven not to have run meanwhile, 3 not\n"

@@ -1,14 +1,20 @@
 #include "sampler/cpython/c_stack.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
+#include <thread>
 #include <vector>
 
 #include "catch.h"
 #include "fake_python.h"
+#include "sampler/memory/process_memory.h"
 
 namespace sampler {
 namespace {
@@ -52,6 +58,75 @@ TEST_CASE("a stack of one frame needs both words", "[cpython]") {
   CHECK(runs_on(bytes_of({inner, {}, state}), state, stack_of({inner})));
   CHECK_FALSE(runs_on(bytes_of({state}), state, stack_of({inner})));
   CHECK_FALSE(runs_on(bytes_of({inner}), state, stack_of({inner})));
+}
+
+TEST_CASE("a place on the thread's own stack is its, wherever it stands", "[cpython]") {
+  const AddressRange own{{0x7000}, {0x9000}};
+  CHECK(CStackBounds{{0x8000}, {0x9000}, own}.place({0x8800}) == CStackPlace::its);
+  CHECK(CStackBounds{{0x8000}, {0x9000}, own}.place({0x7800}) == CStackPlace::nobodys);
+  // On a coroutine's stack, below or above its own.
+  CHECK(CStackBounds{{0x2000}, {0x9000}, own}.place({0x7800}) == CStackPlace::its);
+  CHECK(CStackBounds{{0xA000}, {0x9000}, own}.place({0x7800}) == CStackPlace::its);
+}
+
+TEST_CASE("a place on another stack is its while it stands on that, else untold", "[cpython]") {
+  const AddressRange own{{0x7000}, {0x9000}};
+  CHECK(CStackBounds{{0x2000}, {0x9000}, own}.place({0x2800}) == CStackPlace::its);
+  CHECK(CStackBounds{{0x3000}, {0x9000}, own}.place({0x2800}) == CStackPlace::untold);
+  CHECK(CStackBounds{{0x8000}, {0x9000}, own}.place({0x2800}) == CStackPlace::untold);
+  // The first thread's stack lies above its struct pthread.
+  CHECK(CStackBounds{{0x8000}, {0x6000}, own}.place({0x2800}) == CStackPlace::untold);
+}
+
+TEST_CASE("where a thread's stack is not known, a place may be its or not", "[cpython]") {
+  CHECK(CStackBounds{{0x8000}, {0x9000}}.place({0x8800}) == CStackPlace::its);
+  CHECK(CStackBounds{{0x8000}, {0x9000}}.place({0xA000}) == CStackPlace::nobodys);
+  CHECK(CStackBounds{{0x8000}, {0x9000}}.place({0x7000}) == CStackPlace::nobodys);
+}
+
+TEST_CASE("a struct pthread tells the stack that it is at the end of", "[cpython]") {
+  const AddressRange first{{0x10}, {0x20}};
+  FakeMemory memory;
+  const auto stack = memory.add(65536);
+  const auto pthread = stack + (65536 - 4096);
+  CHECK(find_c_stack(memory, pthread, first)->begin == first.begin);
+  CHECK_FALSE(find_c_stack(memory, pthread, std::nullopt));
+  // The thread's number, and a pointer into the struct.
+  memory.put(pthread + 720, std::uint64_t{4096});
+  memory.put(pthread + 728, pthread + 736);
+  CHECK(find_c_stack(memory, pthread, first)->begin == first.begin);
+  memory.put(pthread + 1680, stack);
+  memory.put(pthread + 1688, std::uint64_t{65536});
+  CHECK(find_c_stack(memory, pthread, first)->begin == stack);
+  CHECK(find_c_stack(memory, pthread, first)->end == pthread);
+  CHECK_FALSE(find_c_stack(memory, {0x10}, first));
+}
+
+TEST_CASE("our own threads' stacks are found", "[cpython]") {
+  ProcessMemory memory{Process{Pid{::getpid()}}};
+  std::optional<AddressRange> stack;
+  RemoteAddress local;
+  std::thread{[&] {
+    const int here = 0;
+    local = RemoteAddress{reinterpret_cast<std::uint64_t>(&here)};  // NOLINT: an address as a number
+    stack = find_c_stack(memory, RemoteAddress{static_cast<std::uint64_t>(::pthread_self())}, std::nullopt);
+  }}.join();
+  REQUIRE(stack);
+  CHECK(stack->contains(local));
+  CHECK_FALSE(
+      find_c_stack(memory, RemoteAddress{static_cast<std::uint64_t>(::pthread_self())}, std::nullopt));
+}
+
+TEST_CASE("a whole C stack is copied from its end down to where memory ends", "[cpython]") {
+  FakeMemory memory;
+  const auto piece = memory.add(65536);
+  memory.put(piece + 65528, std::uint64_t{0xABCD});
+  const auto bytes = copy_whole_c_stack(memory, {piece, piece + 65536});
+  REQUIRE(bytes.size() == 65536);
+  CHECK(std::to_integer<int>(bytes[65528]) == 0xCD);
+  const auto part = copy_whole_c_stack(memory, {RemoteAddress{piece.value - 100000}, piece + 65536});
+  CHECK(part.size() == 65536);
+  CHECK(copy_whole_c_stack(memory, {{0x10}, {0x5000}}).empty());
 }
 
 TEST_CASE("a C stack is copied to the last page that can be read", "[cpython]") {
