@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/finding.h"
@@ -14,6 +16,7 @@
 #include "sampler/base/error.h"
 #include "sampler/base/standard_streams.h"
 #include "sampler/cpython/runtime_locator.h"
+#include "sampler/cpython/runtime_state.h"
 #include "sampler/cpython/thread_lister.h"
 #include "sampler/memory/process_memory.h"
 #include "sampler/process/kernel.h"
@@ -73,11 +76,18 @@ class Examination {
     const Process process{pid_};
     ProcessMemory memory{process};
     std::vector<LocateStep> steps;
-    auto located = locate_runtime(process, memory, catalog_, &steps);
+    auto located = locate_runtimes(process, memory, catalog_, &steps);
     append(findings_, step_findings(steps));
     target_->require_interpreter();
-    if (!located || !is_initialised(memory, *located)) return;
-    append(findings_, interpreter_findings(list_threads(memory, *located), python_descendants(pid_)));
+    std::vector<RemoteAddress> seen;  // several ways may lead to the same interpreters
+    for (auto& [runtime, path] : located.candidates) {
+      const auto head = runtime.interpreters_head;
+      const bool is_known = std::find(seen.begin(), seen.end(), head) != seen.end();
+      if (is_known || !is_initialised(memory, runtime)) continue;
+      seen.push_back(head);
+      append(findings_, interpreter_findings(path, list_threads(memory, runtime)));
+    }
+    append(findings_, children_findings(python_descendants(pid_)));
   }
 
   Pid pid_;

@@ -57,7 +57,7 @@ std::optional<ProcessFacts> process_facts(const Process& process) {
   facts.shares_mounts = shares_namespace(task, NamespaceKind::mount);
   facts.shares_users = shares_namespace(task, NamespaceKind::user);
   if (const auto program = read_link(process.proc_path("exe"))) facts.program = *program;
-  if (const auto start = read_file(process.proc_path("exe"), sizeof(Elf64_Ehdr))) {
+  if (const auto start = read_start(process.proc_path("exe"), sizeof(Elf64_Ehdr))) {
     facts.kind = program_kind(*start);
   }
   facts.shows_calls = process.shows_calls();

@@ -26,21 +26,19 @@ Findings step_findings(std::span<const LocateStep> steps) {
   return findings;
 }
 
-Findings interpreter_findings(const ThreadList& list, std::span<const Pid> children) {
-  const auto text = fmt::format("it is initialised; interpreters: {}, their threads: {}",
+Findings interpreter_findings(std::string_view path, const ThreadList& list) {
+  const auto text = fmt::format("the Python in {} is initialised; interpreters: {}, their threads: {}", path,
                                 list.interpreters.size(), list.threads.size());
-  Findings findings;
-  if (list.is_damaged) {
-    findings.push_back({Verdict::note, text + ", changing while they were counted", {}});
-  } else {
-    findings.push_back({Verdict::ok, text, {}});
-  }
-  if (children.empty()) return findings;
+  if (list.is_damaged) return {{Verdict::note, text + ", changing while they were counted", {}}};
+  return {{Verdict::ok, text, {}}};
+}
+
+Findings children_findings(std::span<const Pid> children) {
+  if (children.empty()) return {};
   std::string numbers;
   for (const auto child : children) numbers += fmt::format(" {}", number(child));
-  findings.push_back({Verdict::note, fmt::format("it has started Python processes:{}", numbers),
-                      "they may be the ones that do the work"});
-  return findings;
+  return {{Verdict::note, fmt::format("it has started Python processes:{}", numbers),
+           "they may be the ones that do the work"}};
 }
 
 std::string pythons_text(const LayoutCatalog& catalog) {

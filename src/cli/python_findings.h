@@ -2,6 +2,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "finding.h"
@@ -15,8 +16,11 @@ namespace sampler {
 /// The steps on the way to a process's interpreter; one that led nowhere is a note, for another may lead on.
 [[nodiscard]] Findings step_findings(std::span<const LocateStep> steps);
 
-/// What runs in an initialised interpreter, and the Python processes that its process has started.
-[[nodiscard]] Findings interpreter_findings(const ThreadList& list, std::span<const Pid> children);
+/// What runs in the initialised Python of a file.
+[[nodiscard]] Findings interpreter_findings(std::string_view path, const ThreadList& list);
+
+/// The Python processes that a process has started.
+[[nodiscard]] Findings children_findings(std::span<const Pid> children);
 
 /// The Pythons that can be sampled, and where their layouts are from: a heading and a line for each.
 [[nodiscard]] std::string pythons_text(const LayoutCatalog& catalog);

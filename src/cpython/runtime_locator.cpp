@@ -7,134 +7,104 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <string>
+#include <span>
 #include <string_view>
 #include <utility>
 
+#include "cpython/interpreter_files.h"
 #include "sampler/base/file.h"
 #include "sampler/base/log.h"
-#include "sampler/cpython/thread_lister.h"
+#include "sampler/cpython/interpreter_image.h"
 #include "sampler/cpython/version_detector.h"
-#include "sampler/elf/elf_file.h"
 
 namespace sampler {
 namespace {
 
-/// An interpreter's file, where it is loaded.
-struct LoadedFile {
-  std::string path;
-  ElfFile elf;
-  std::uint64_t bias = 0;
-  bool is_by_name = false;
-};
+/// More files are not opened to see whether they hold an interpreter.
+constexpr std::size_t most_files = 256;
+/// Nor is a runtime looked for in more places: as many Pythons as nobody has in one process.
+constexpr std::size_t most_images = 64;
 
 void tell(std::vector<LocateStep>* steps, bool is_ok, std::string what) {
   if (steps != nullptr) steps->push_back({is_ok, std::move(what)});
 }
 
-/// The Python that is not CPython and has files of this name; empty where there is none.
-std::string_view other_python(std::string_view path) {
-  const auto name = base_name(path);
-  if (name.starts_with("libpypy") || name.starts_with("pypy")) return "PyPy";
-  // GraalPy's C API has CPython's names, and other objects behind them.
-  if (name.starts_with("libpythonvm.") || name.starts_with("libpython-native.")) return "GraalPy";
-  return {};
+std::string shown(const FileMapping& mapping) {
+  return mapping.path + (mapping.deleted ? " (deleted)" : "");
 }
 
-/// "python3.12", "libpython3.6m.so.1.0", "python": what the file of an interpreter is called.
-bool is_python_name(std::string_view path) {
-  if (!other_python(path).empty()) return false;
-  auto name = base_name(path);
-  if (name.starts_with("lib")) name.remove_prefix(3);
-  return name.starts_with("python");
+/// How likely a file holds an interpreter, the likeliest first: those with its name, libraries before
+/// programs, then the program itself, which may embed one under any name. Nothing: it holds none.
+std::optional<int> rank_of(const FileMapping& mapping, const std::string& exe) {
+  if (is_python_name(mapping.path)) return base_name(mapping.path).starts_with("lib") ? 0 : 1;
+  return leads_to(exe, mapping) ? std::optional{2} : std::nullopt;
 }
 
-bool is_same_file(const FileMapping& a, const FileMapping& b) {
-  return a.inode == b.inode && a.path == b.path;
+/// Where a glibc keeps the thread's number in struct pthread; it publishes it for debuggers: {bits, count,
+/// offset}.
+std::optional<std::uint32_t> tid_offset_in(const ElfFile& elf) {
+  constexpr std::array<std::string_view, 1> name{"_thread_db_pthread_tid"};
+  constexpr std::uint32_t tid_bits = 32;
+  constexpr std::uint32_t most = 16384;
+  const auto symbols = elf.symbols(name);
+  if (symbols.empty()) return std::nullopt;
+  const auto bytes = elf.bytes_at(symbols.begin()->second.address, sizeof(std::array<std::uint32_t, 3>));
+  if (!bytes) return std::nullopt;
+  std::array<std::uint32_t, 3> descriptor{};  // bits, count, offset
+  std::memcpy(descriptor.data(), bytes->data(), sizeof descriptor);
+  if (descriptor[0] != tid_bits || descriptor[2] >= most) return std::nullopt;
+  return descriptor[2];
 }
 
-/// The first mapping of each file that may hold an interpreter: those with its name, libraries first, then
-/// the program itself, which may embed one under any name.
-std::vector<FileMapping> candidates(const Process& process, const std::vector<FileMapping>& mappings) {
-  const auto exe = read_link(process.proc_path("exe"));
-  const auto rank = [&](const FileMapping& mapping) {
-    if (is_python_name(mapping.path)) return base_name(mapping.path).starts_with("lib") ? 0 : 1;
-    return exe && exe->starts_with(mapping.path) ? 2 : 3;
-  };
-  std::vector<FileMapping> found;
-  for (const auto& mapping : mappings) {
-    const bool is_known = std::any_of(found.begin(), found.end(),
-                                      [&](const FileMapping& other) { return is_same_file(other, mapping); });
-    if (!is_known && rank(mapping) < 3) found.push_back(mapping);
+/// The same of the first of several files that tells it.
+std::optional<std::uint32_t> tid_offset_in(const Process& process, std::span<const FileMapping> glibcs) {
+  constexpr std::size_t most = 16;
+  for (const auto& mapping : glibcs.first(std::min(most, glibcs.size()))) {
+    const auto file = open_elf(process, mapping);
+    if (const auto offset = file ? tid_offset_in(file->elf) : std::nullopt) return offset;
   }
-  std::stable_sort(found.begin(), found.end(),
-                   [&](const FileMapping& a, const FileMapping& b) { return rank(a) < rank(b); });
+  return std::nullopt;
+}
+
+/// Whether a file may be a glibc, by its name; the program may have one linked into it.
+bool may_be_glibc(const FileMapping& mapping, const std::string& exe) {
+  const auto name = base_name(mapping.path);
+  return name.starts_with("libc.so") || name.starts_with("libc-2") || name.starts_with("libpthread") ||
+         leads_to(exe, mapping);
+}
+
+/// What of a process's mappings concerns Pythons.
+struct PythonFiles {
+  std::vector<MappedFile> candidates;  ///< that may hold an interpreter, the likeliest first
+  std::vector<FileMapping> glibcs;     ///< that may be, or hold, a glibc
+  std::vector<RemoteAddress> texts;    ///< as in LocatedRuntimes
+  std::string_view other;              ///< the Python that is not CPython and has files among them
+};
+
+Result<PythonFiles, int> python_files(const Process& process) {
+  const auto link = read_link(process.proc_path("exe"));
+  const auto exe = link ? *link : std::string{};
+  PythonFiles found;
+  auto files = mapped_files(process, [&](const FileMapping& mapping) {
+    if (found.other.empty()) found.other = other_python(mapping.path);
+    if (may_be_interpreter(mapping)) found.texts.push_back(mapping.start);
+    if (mapping.file_offset == 0 && may_be_glibc(mapping, exe)) found.glibcs.push_back(mapping);
+    return rank_of(mapping, exe).has_value();
+  });
+  if (!files) return Failure{files.error()};
+  // What runs has an executable part, unless somebody has moved it to large pages.
+  const auto order = [&](const MappedFile& file) {
+    return std::pair{*rank_of(file.first, exe), !file.is_executable};
+  };
+  std::stable_sort(files->begin(), files->end(),
+                   [&](const MappedFile& a, const MappedFile& b) { return order(a) < order(b); });
+  found.candidates = std::move(*files);
   return found;
 }
 
-/// The file of a mapping, or what is wrong with it.
-Result<LoadedFile, std::string> load(const Process& process, const FileMapping& mapping) {
-  auto file = process.open_mapping(mapping);
-  if (!file) {
-    log(LogLayer::cpython, LogLevel::info,
-        fmt::format("cannot open {} of process {}: {}", mapping.path, number(process.pid()),
-                    errno_text(file.error())));
-    return Failure{"cannot be opened: " + errno_text(file.error())};
-  }
-  auto elf = ElfFile::open(std::move(file->file));
-  if (!elf) return Failure<std::string>{"is no x86-64 ELF file"};
-  const auto bias = elf->load_bias(mapping.start.value, mapping.file_offset);
-  if (!bias) return Failure<std::string>{"is not mapped as its headers say"};
-  return LoadedFile{mapping.path, std::move(*elf), *bias, file->is_by_name};
-}
-
-/// Addresses of symbols in the target; null for those that are not defined.
-class Symbols {
- public:
-  Symbols(const LoadedFile& file, std::span<const std::string_view> names)
-      : symbols_{file.elf.symbols(names)}, bias_{file.bias} {}
-
-  [[nodiscard]] RemoteAddress operator[](const std::string& name) const {
-    const auto found = symbols_.find(name);
-    return found == symbols_.end() ? RemoteAddress{} : RemoteAddress{found->second.address + bias_};
-  }
-
- private:
-  ElfSymbols symbols_;
-  std::uint64_t bias_;
-};
-
-/// The interpreter list's head before there was a _PyRuntime: a static variable, so a stripped file names
-/// only the function that loads it.
-RemoteAddress static_interpreters_head(const LoadedFile& file) {
-  constexpr std::array<std::string_view, 2> names{"interp_head", "PyInterpreterState_Head"};
-  const auto symbols = file.elf.symbols(names);
-  if (const auto head = symbols.find("interp_head"); head != symbols.end())
-    return {head->second.address + file.bias};
-  const auto function = symbols.find("PyInterpreterState_Head");
-  if (function == symbols.end()) return {};
-  const auto code = file.elf.bytes_at(function->second.address, 16);
-  const auto address = code ? loaded_address(*code, function->second.address) : std::nullopt;
-  return address ? RemoteAddress{*address + file.bias} : RemoteAddress{};
-}
-
-/// Where _PyRuntime is in the file; at 0 where there is none.
-ElfSymbol runtime_symbol(const LoadedFile& file) {
-  constexpr std::array<std::string_view, 1> names{"_PyRuntime"};
-  const auto symbols = file.elf.symbols(names);
-  if (!symbols.empty()) return symbols.begin()->second;
-  const auto* section = file.elf.section(".PyRuntime");
-  return section != nullptr ? ElfSymbol{section->address, section->size} : ElfSymbol{};
-}
-
-RemoteAddress runtime_address(const LoadedFile& file) {
-  const auto symbol = runtime_symbol(file);
-  return symbol.address != 0 ? RemoteAddress{symbol.address + file.bias} : RemoteAddress{};
-}
-
 /// Throws where the layout is for other releases of this version.
-void require_size(const Layout& layout, const LoadedFile& file) {
-  const auto size = runtime_symbol(file).size;
+void require_size(const Layout& layout, const InterpreterFile& file) {
+  const auto size = file.runtime.size;
   if (layout.runtime.size == 0 || size == 0 || size == layout.runtime.size) return;
   throw Error{
       ErrorKind::unsupported_python,
@@ -145,33 +115,6 @@ void require_size(const Layout& layout, const LoadedFile& file) {
       "tools/gen_layout.py and give its folder with --layout-dir"};
 }
 
-GilAddresses static_gil(const LoadedFile& file) {
-  constexpr std::array<std::string_view, 7> names{
-      "gil_locked", "gil_last_holder",        "gil_switch_number", "gil_cond",
-      "gil_mutex",  "_PyThreadState_Current", "interpreter_lock"};
-  const Symbols symbols{file, names};
-  GilAddresses gil;
-  gil.locked = symbols["gil_locked"];
-  gil.last_holder = symbols["gil_last_holder"];
-  gil.switch_number = symbols["gil_switch_number"];
-  gil.cond = symbols["gil_cond"];
-  gil.mutex = symbols["gil_mutex"];
-  gil.current_thread = symbols["_PyThreadState_Current"];
-  gil.lock_pointer = symbols["interpreter_lock"];
-  return gil;
-}
-
-/// The main interpreter: the first made, so the last of the list. Null while there is none.
-RemoteAddress main_interpreter(RemoteMemory& memory, RemoteAddress head, const Layout& layout) {
-  auto next = read_as<RemoteAddress>(memory, head);
-  RemoteAddress last;
-  for (std::size_t i = 0; i < most_interpreters && next && !next->is_null(); ++i) {
-    last = *next;
-    next = read_as<RemoteAddress>(memory, last + layout.interpreter.next.offset);
-  }
-  return last;
-}
-
 /// The table of its own offsets that a CPython from 3.13 on has at the start of its _PyRuntime: at most
 /// `size` bytes of it.
 std::vector<std::byte> read_table(RemoteMemory& memory, RemoteAddress base, std::size_t size) {
@@ -180,7 +123,8 @@ std::vector<std::byte> read_table(RemoteMemory& memory, RemoteAddress base, std:
   return bytes;
 }
 
-std::optional<DetectedVersion> version_of(const LoadedFile& file, RemoteMemory& memory, RemoteAddress base) {
+std::optional<DetectedVersion> version_of(const InterpreterFile& file, RemoteMemory& memory,
+                                          RemoteAddress base) {
   const auto version = version_of_table(read_table(memory, base, table_head_size));
   if (version) return DetectedVersion{*version, "its own table of offsets"};
   return detect_version(file.elf, base_name(file.path));
@@ -206,27 +150,29 @@ std::shared_ptr<const Layout> layout_of(const LayoutCatalog& catalog, PythonVers
   return std::make_shared<const Layout>(*layout);
 }
 
-/// The addresses that the file alone tells.
-PythonRuntime runtime_in(const LoadedFile& file, RemoteAddress base, std::shared_ptr<const Layout> shared) {
-  constexpr std::array<std::string_view, 1> code_type{"PyCode_Type"};
+/// The runtime in an image, by what the file and the loader tell.
+PythonRuntime runtime_in(const InterpreterImage& image, std::shared_ptr<const Layout> shared) {
   const auto& layout = *shared;
   PythonRuntime runtime;
-  runtime.code_type = Symbols{file, code_type}["PyCode_Type"];
-  const auto [begin, end] = file.elf.extent();
-  runtime.image = {RemoteAddress{begin + file.bias}, RemoteAddress{end + file.bias}};
+  runtime.code_type = image.code_type();
+  runtime.image = image.range();
+  const auto base = image.runtime();
+  const auto field = [&](const auto& its) {
+    return its.exists() && !base.is_null() ? base + its.offset : RemoteAddress{};
+  };
   runtime.interpreters_head = layout.runtime.interpreters_head.exists()
-                                  ? base + layout.runtime.interpreters_head.offset
-                                  : static_interpreters_head(file);
-  if (layout.runtime.finalizing.exists()) runtime.finalizing = base + layout.runtime.finalizing.offset;
+                                  ? field(layout.runtime.interpreters_head)
+                                  : image.static_interpreters_head();
+  runtime.finalizing = field(layout.runtime.finalizing);
   switch (layout.traits.gil) {
     case GilKind::none:
       break;
     case GilKind::current_thread:
     case GilKind::static_variables:
-      runtime.gil = static_gil(file);
+      runtime.gil = image.static_gil();
       break;
     case GilKind::in_runtime:
-      runtime.gil.state = base + layout.runtime.gil.offset;
+      runtime.gil.state = field(layout.runtime.gil);
       break;
     case GilKind::in_interpreter:
       break;  // is_initialised follows the interpreter's pointer
@@ -235,40 +181,137 @@ PythonRuntime runtime_in(const LoadedFile& file, RemoteAddress base, std::shared
   return runtime;
 }
 
-bool holds_interpreter(const LoadedFile& file) {
-  constexpr std::array<std::string_view, 1> code_type{"PyCode_Type"};
-  return !file.elf.symbols(code_type).empty();
-}
-
-/// The first file of a process that holds an interpreter.
-std::optional<LoadedFile> interpreter_file(const Process& process, std::vector<LocateStep>* steps) {
-  const auto mappings = process.file_mappings();
-  if (mappings.empty()) tell(steps, false, "its mapped files cannot be listed");
-  for (const auto& mapping : candidates(process, mappings)) {
-    const auto path = mapping.path + (mapping.deleted ? " (deleted)" : "");
-    auto file = load(process, mapping);
+/// The files of a process that hold an interpreter and are loaded.
+std::vector<InterpreterFile> interpreter_files(const Process& process, std::span<const MappedFile> candidates,
+                                               std::vector<LocateStep>* steps) {
+  std::vector<InterpreterFile> holders;
+  if (candidates.size() > most_files) {
+    tell(steps, false,
+         fmt::format("of {} files with a Python's name only the {} likeliest are looked at",
+                     candidates.size(), most_files));
+    candidates = candidates.first(most_files);
+  }
+  for (const auto& candidate : candidates) {
+    const auto path = shown(candidate.first);
+    auto file = open_elf(process, candidate.first);
     if (!file) {
       tell(steps, false, fmt::format("{} {}", path, file.error()));
       continue;
     }
-    const bool holds_one = holds_interpreter(*file);
-    tell(steps, holds_one,
-         fmt::format("{}, opened {}, has {}PyCode_Type", path, file->is_by_name ? "by name" : "as mapped",
-                     holds_one ? "" : "no "));
-    if (holds_one) return std::move(*file);
+    const auto holding = holding_of(file->elf);
+    auto biases = holding == Holding::interpreter ? file->elf.load_biases(candidate.parts)
+                                                  : std::vector<std::uint64_t>{};
+    if (holding == Holding::interpreter && biases.empty()) {
+      tell(steps, false, path + " is mapped as data, not as its headers say");
+      continue;
+    }
+    const auto* const has = holding == Holding::none   ? "no PyCode_Type"
+                            : holding == Holding::copy ? "a copy of its library's PyCode_Type"
+                                                       : "PyCode_Type";
+    tell(steps, holding == Holding::interpreter,
+         fmt::format("{}, opened {}, has {}", path, file->is_by_name ? "by name" : "as mapped", has));
+    if (holding != Holding::interpreter) continue;
+    holders.push_back(interpreter_file(candidate.first.path, std::move(file->elf), std::move(biases)));
   }
-  return std::nullopt;
+  return holders;
 }
+
+/// Finds the runtimes in the files that hold interpreters.
+class RuntimeSearch {
+ public:
+  RuntimeSearch(std::span<const InterpreterFile> files, RemoteMemory& memory, const LayoutCatalog& catalog,
+                std::vector<LocateStep>* steps)
+      : memory_{memory}, catalog_{catalog}, steps_{steps} {
+    for (const auto& file : files) {
+      for (const auto bias : file.biases) {
+        if (images_.size() >= most_images) return;
+        images_.push_back({&file, InterpreterImage{file, bias, memory}});
+      }
+    }
+  }
+
+  [[nodiscard]] LocatedRuntimes run() {
+    for (const auto& loaded : images_) {
+      try {
+        look_at(loaded);
+      } catch (const Error& error) {
+        if (!located_.error) located_.error = error;
+        tell(steps_, false, error.what());
+      }
+    }
+    return std::move(located_);
+  }
+
+ private:
+  struct Loaded {
+    const InterpreterFile* file = nullptr;
+    InterpreterImage image;
+  };
+
+  void look_at(const Loaded& loaded) {
+    const auto& [file, image] = loaded;
+    located_.is_settled = located_.is_settled && image.is_linked();
+    if (const auto* const other = user_of(loaded)) {
+      tell(steps_, false,
+           fmt::format("{} is linked to the Python in {}, and runs none", file->path, other->path));
+      return;
+    }
+    const auto table = image.own_runtime();
+    const auto detected = version_of(*file, memory_, table);
+    if (!detected) {
+      throw Error{ErrorKind::unsupported_python,
+                  fmt::format("cannot tell the Python version of {}", file->path),
+                  "report it with the output of: file " + file->path};
+    }
+    const auto version = detected->version;
+    tell(steps_, true, fmt::format("it is Python {}, by {}", to_string(version), detected->teller));
+    auto layout = layout_of(catalog_, version, file->path, memory_, table);
+    require_size(*layout, *file);
+    log(LogLayer::cpython, LogLevel::info, fmt::format("Python {} in {}", to_string(version), file->path));
+    auto runtime = runtime_in(image, std::move(layout));
+    const auto& source = catalog_.find(version);
+    tell(steps_, true,
+         fmt::format("its layout: {}{}", source.origin(),
+                     source.schema.empty() ? "" : ", and the offsets that it publishes"));
+    const auto head = runtime.interpreters_head;
+    tell(steps_, !head.is_null(), where_it_is(head, image));
+    located_.candidates.push_back({std::move(runtime), file->path});
+  }
+
+  [[nodiscard]] static std::string where_it_is(RemoteAddress head, const InterpreterImage& image) {
+    if (head.is_null()) return "where its list of interpreters is cannot be told";
+    return fmt::format("its list of interpreters is at {:#x}{}", head.value,
+                       image.range().contains(head) ? "" : ", in the program's copy of it");
+  }
+
+  /// The other interpreter's file whose objects this image's code uses instead of its own.
+  [[nodiscard]] const InterpreterFile* user_of(const Loaded& loaded) const {
+    for (const auto used : {loaded.image.code_type(), loaded.image.runtime()}) {
+      if (loaded.image.range().contains(used)) continue;
+      const auto other = std::find_if(images_.begin(), images_.end(),
+                                      [&](const Loaded& each) { return each.image.range().contains(used); });
+      if (other != images_.end()) return other->file;
+    }
+    return nullptr;
+  }
+
+  RemoteMemory& memory_;
+  const LayoutCatalog& catalog_;
+  std::vector<LocateStep>* steps_;
+  std::vector<Loaded> images_;
+  LocatedRuntimes located_;
+};
 
 /// The program is a 32-bit ELF file.
 bool is_32_bit(const Process& process) {
-  const auto head = read_file(process.proc_path("exe"), EI_CLASS + 1);
+  const auto head = read_start(process.proc_path("exe"), EI_CLASS + 1);
   return head && head->size() > EI_CLASS && head->starts_with(ELFMAG) && (*head)[EI_CLASS] == ELFCLASS32;
 }
 
 /// What is wrong with a file that is an interpreter by its name or its content; nothing where it is none.
-std::optional<Error> what_is_wrong(const Process& process, const FileMapping& mapping) {
+std::optional<Error> what_is_wrong(const Process& process, const MappedFile& mapped) {
   const auto pid = number(process.pid());
+  const auto& mapping = mapped.first;
   if (const auto opened = process.open_mapping(mapping); !opened && is_python_name(mapping.path)) {
     return Error{
         ErrorKind::permission,
@@ -281,7 +324,11 @@ std::optional<Error> what_is_wrong(const Process& process, const FileMapping& ma
               "CAP_CHECKPOINT_RESTORE only: run as root, or restart the program"};
   }
   // From 3.10 on _PyRuntime has a section of its own, which strip leaves.
-  if (const auto file = load(process, mapping); file && file->elf.section(".PyRuntime") != nullptr) {
+  const auto file = open_elf(process, mapping);
+  const bool is_one = file && holding_of(file->elf) == Holding::none &&
+                      file->elf.section(".PyRuntime") != nullptr &&
+                      !file->elf.load_biases(mapped.parts).empty();
+  if (is_one) {
     return Error{
         ErrorKind::unsupported_python,
         fmt::format("process {} has a Python in {} whose names were all stripped", pid, mapping.path),
@@ -291,147 +338,83 @@ std::optional<Error> what_is_wrong(const Process& process, const FileMapping& ma
 }
 
 /// Why no file of a process holds an interpreter that we can find.
-Error not_python(const Process& process) {
+Error not_python(const Process& process, const PythonFiles& files) {
   const auto stat = read_stat(std::to_string(number(process.pid())));
   const auto who = fmt::format("process {} ({})", number(process.pid()), stat ? stat->name : "?");
   if (is_32_bit(process)) {
     return Error{ErrorKind::not_python, who + " is a 32-bit program",
                  "sampler reads 64-bit (x86-64) Pythons only"};
   }
-  const auto mappings = process.file_mappings();
-  for (const auto& mapping : mappings) {
-    if (const auto name = other_python(mapping.path); !name.empty()) {
-      return Error{ErrorKind::not_python, fmt::format("{} runs {}, not CPython", who, name),
-                   "sampler reads CPython only: run the program with python3 to profile it"};
-    }
+  if (!files.other.empty()) {
+    return Error{ErrorKind::not_python, fmt::format("{} runs {}, not CPython", who, files.other),
+                 "sampler reads CPython only: run the program with python3 to profile it"};
   }
-  for (const auto& mapping : candidates(process, mappings)) {
-    if (auto error = what_is_wrong(process, mapping)) return std::move(*error);
+  const auto looked_at = std::span{files.candidates}.first(std::min(most_files, files.candidates.size()));
+  for (const auto& mapped : looked_at) {
+    if (auto error = what_is_wrong(process, mapped)) return std::move(*error);
   }
   return Error{ErrorKind::not_python, who + " is not a Python",
                "give the number of a Python process; pgrep -a python lists them"};
 }
 
-/// Where a glibc keeps the thread's number in struct pthread; it publishes it for debuggers: {bits, count,
-/// offset}.
-std::optional<std::uint32_t> tid_offset_in(const LoadedFile& file) {
-  constexpr std::array<std::string_view, 1> name{"_thread_db_pthread_tid"};
-  constexpr std::uint32_t tid_bits = 32;
-  constexpr std::uint32_t most = 16384;
-  const auto symbols = file.elf.symbols(name);
-  if (symbols.empty()) return std::nullopt;
-  const auto bytes = file.elf.bytes_at(symbols.begin()->second.address, sizeof(std::array<std::uint32_t, 3>));
-  if (!bytes) return std::nullopt;
-  std::array<std::uint32_t, 3> descriptor{};  // bits, count, offset
-  std::memcpy(descriptor.data(), bytes->data(), sizeof descriptor);
-  if (descriptor[0] != tid_bits || descriptor[2] >= most) return std::nullopt;
-  return descriptor[2];
+/// Why the mappings of a process cannot be read.
+Error unlisted(const Process& process, int code) {
+  const bool is_forbidden = code == EACCES || code == EPERM;
+  return Error{is_forbidden ? ErrorKind::permission : ErrorKind::not_python,
+               fmt::format("cannot read /proc/{}/maps: {}", number(process.pid()), errno_text(code)),
+               is_forbidden ? "run as root" : "it may have ended"};
 }
 
 }  // namespace
 
-std::optional<std::uint64_t> loaded_address(std::span<const std::byte> code, std::uint64_t function) {
-  constexpr std::array<std::uint8_t, 4> endbr64{0xf3, 0x0f, 0x1e, 0xfa};
-  constexpr std::array<std::uint8_t, 3> mov_rax_rip{0x48, 0x8b, 0x05};
-  const auto starts_with = [&](std::size_t at, std::span<const std::uint8_t> bytes) {
-    return code.size() >= at + bytes.size() && std::memcmp(code.data() + at, bytes.data(), bytes.size()) == 0;
-  };
-  const std::size_t at = starts_with(0, endbr64) ? endbr64.size() : 0;
-  const auto end = at + mov_rax_rip.size() + sizeof(std::int32_t);
-  constexpr std::byte ret{0xc3};
-  if (!starts_with(at, mov_rax_rip) || code.size() <= end || code[end] != ret) return std::nullopt;
-  std::int32_t displacement = 0;
-  std::memcpy(&displacement, code.data() + at + mov_rax_rip.size(), sizeof displacement);
-  return function + end + static_cast<std::uint64_t>(std::int64_t{displacement});
+bool may_be_interpreter(const FileMapping& mapping) {
+  return mapping.executable && is_python_name(mapping.path);
 }
 
 std::optional<std::uint32_t> find_tid_offset(const Process& process) {
-  const auto exe = read_link(process.proc_path("exe"));
-  FileMapping last;
-  for (const auto& mapping : process.file_mappings()) {
-    if (is_same_file(std::exchange(last, mapping), mapping)) continue;
-    const auto name = base_name(mapping.path);
-    const bool is_glibc =
-        name.starts_with("libc.so") || name.starts_with("libc-2") || name.starts_with("libpthread");
-    const bool is_program = exe && exe->starts_with(mapping.path);  // it may have glibc linked into it
-    if (!is_glibc && !is_program) continue;
-    const auto file = load(process, mapping);
-    if (const auto offset = file ? tid_offset_in(*file) : std::nullopt) return offset;
-  }
-  return std::nullopt;
+  const auto link = read_link(process.proc_path("exe"));
+  std::vector<FileMapping> glibcs;
+  const auto look = visit_mappings(process.pid(), [&](const FileMapping& mapping) {
+    if (mapping.file_offset == 0 && may_be_glibc(mapping, link ? *link : std::string{}))
+      glibcs.push_back(mapping);
+    return true;
+  });
+  return look ? tid_offset_in(process, glibcs) : std::nullopt;
 }
 
 std::vector<Pid> python_descendants(Pid parent) {
   auto found = descendants(parent);
   std::erase_if(found, [](Pid pid) {
-    const auto living = living_thread(pid).value_or(Tid{number(pid)});
-    const auto maps = read_file(fmt::format("/proc/{}/task/{}/maps", number(pid), number(living)));
-    if (!maps) return true;
-    const auto mappings = parse_maps(*maps);
-    return std::none_of(mappings.begin(), mappings.end(),
-                        [](const FileMapping& mapping) { return is_python_name(mapping.path); });
+    bool is_python = false;
+    const auto look = visit_mappings(pid, [&](const FileMapping& mapping) {
+      is_python = is_python_name(mapping.path);
+      return !is_python;
+    });
+    return !look || !is_python;
   });
   return found;
 }
 
-Result<PythonRuntime, Error> locate_runtime(const Process& process, RemoteMemory& memory,
-                                            const LayoutCatalog& catalog, std::vector<LocateStep>* steps) {
-  const auto file = interpreter_file(process, steps);
-  if (!file) return Failure{not_python(process)};
-  const auto base = runtime_address(*file);
-  const auto detected = version_of(*file, memory, base);
-  if (!detected) {
-    return Failure{Error{ErrorKind::unsupported_python,
-                         fmt::format("cannot tell the Python version of {}", file->path),
-                         "report it with the output of: file " + file->path}};
+LocatedRuntimes locate_runtimes(const Process& process, RemoteMemory& memory, const LayoutCatalog& catalog,
+                                std::vector<LocateStep>* steps) {
+  LocatedRuntimes located;
+  const auto files = python_files(process);
+  if (!files) {
+    located.error = unlisted(process, files.error());
+    tell(steps, false, located.error->what());
+    return located;
   }
-  const auto version = detected->version;
-  tell(steps, true, fmt::format("it is Python {}, by {}", to_string(version), detected->teller));
-  try {
-    auto layout = layout_of(catalog, version, file->path, memory, base);
-    require_size(*layout, *file);
-    log(LogLayer::cpython, LogLevel::info, fmt::format("Python {} in {}", to_string(version), file->path));
-    auto runtime = runtime_in(*file, base, std::move(layout));
-    const auto& source = catalog.find(version);
-    tell(steps, true,
-         fmt::format("its layout: {}{}", source.origin(),
-                     source.schema.empty() ? "" : ", and the offsets that it publishes"));
-    const auto head = runtime.interpreters_head;
-    const bool is_in_file = runtime.image.contains(head);
-    tell(steps, is_in_file,
-         is_in_file ? fmt::format("its list of interpreters is at {:#x}", head.value)
-                    : "where its list of interpreters is cannot be told");
-    return runtime;
-  } catch (const Error& error) {
-    return Failure{error};
-  }
+  const auto holders = interpreter_files(process, files->candidates, steps);
+  located = RuntimeSearch{holders, memory, catalog, steps}.run();
+  located.texts = files->texts;
+  if (!located.candidates.empty()) located.tid_offset = tid_offset_in(process, files->glibcs);
+  if (located.candidates.empty() && !located.error) located.error = not_python(process, *files);
+  return located;
 }
 
 bool has_python_program(const Process& process) {
   const auto exe = read_link(process.proc_path("exe"));
   return exe && is_python_name(*exe);
-}
-
-bool is_finalizing(RemoteMemory& memory, const PythonRuntime& runtime) {
-  if (runtime.finalizing.is_null()) return false;
-  const auto thread = read_as<RemoteAddress>(memory, runtime.finalizing);
-  return thread && !thread->is_null();
-}
-
-bool is_initialised(RemoteMemory& memory, PythonRuntime& runtime) {
-  const auto& layout = *runtime.layout;
-  const auto interpreter = main_interpreter(memory, runtime.interpreters_head, layout);
-  if (interpreter.is_null()) return false;
-  const auto thread = read_as<RemoteAddress>(memory, interpreter + layout.interpreter.threads_head.offset);
-  if (!thread || thread->is_null()) return false;
-  if (layout.interpreter.gil.exists()) {
-    const auto state = read_as<RemoteAddress>(memory, interpreter + layout.interpreter.gil.offset);
-    if (!state || state->is_null()) return false;
-    runtime.gil.state = *state;
-  }
-  if (runtime.gil.state.is_null()) return true;  // no GIL, or an older one, made at any later time
-  const auto locked = read_as<std::int32_t>(memory, runtime.gil.state + layout.gil.locked.offset);
-  return locked && *locked >= 0;  // -1: not made yet
 }
 
 }  // namespace sampler

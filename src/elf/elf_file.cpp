@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 namespace sampler {
 namespace {
@@ -145,7 +146,7 @@ bool ElfFile::is_named(const ElfSection& texts, std::uint64_t offset, std::strin
   return text_at(part(texts, offset, name.size() + 1), 0) == name;
 }
 
-std::optional<ElfSymbol> ElfFile::look_up(const ElfSection& hashes, std::string_view name) const {
+std::optional<ElfFile::Found> ElfFile::look_up(const ElfSection& hashes, std::string_view name) const {
   if (hashes.link >= sections_.size() || sections_[hashes.link].link >= sections_.size()) return std::nullopt;
   const auto& symbols = sections_[hashes.link];
   const auto& texts = sections_[symbols.link];
@@ -175,7 +176,7 @@ std::optional<ElfSymbol> ElfFile::look_up(const ElfSection& hashes, std::string_
       if (bytes.size() != sizeof(Elf64_Sym)) return std::nullopt;
       const auto symbol = element<Elf64_Sym>(bytes, 0);
       if (is_defined(symbol) && is_named(texts, symbol.st_name, name)) {
-        return ElfSymbol{symbol.st_value, symbol.st_size};
+        return Found{{symbol.st_value, symbol.st_size}, index};
       }
     }
     if ((*its_hash & 1U) != 0) return std::nullopt;
@@ -200,7 +201,7 @@ std::map<std::uint64_t, std::string_view> ElfFile::places_of(std::span<const std
 }
 
 void ElfFile::scan(const ElfSection& table, std::span<const std::string_view> names,
-                   ElfSymbols& found) const {
+                   FoundSymbols& found) const {
   if (table.link >= sections_.size()) return;
   // Numbers are compared, not texts: a symbol's name is one of these places or none that is wanted.
   const auto places = places_of(names, sections_[table.link]);
@@ -214,23 +215,56 @@ void ElfFile::scan(const ElfSection& table, std::span<const std::string_view> na
       if (!is_defined(symbol)) continue;
       const auto place = places.find(symbol.st_name);
       if (place != places.end())
-        found.try_emplace(std::string{place->second}, ElfSymbol{symbol.st_value, symbol.st_size});
+        found.try_emplace(std::string{place->second},
+                          Found{{symbol.st_value, symbol.st_size}, at / sizeof(Elf64_Sym) + i});
     }
   }
 }
 
-ElfSymbols ElfFile::symbols(std::span<const std::string_view> names) const {
-  ElfSymbols found;
+ElfFile::FoundSymbols ElfFile::exported(std::span<const std::string_view> names) const {
+  FoundSymbols found;
   if (const auto* hashes = section(".gnu.hash")) {
     for (const auto name : names) {
       if (const auto symbol = look_up(*hashes, name)) found.emplace(name, *symbol);
     }
-  } else if (const auto* exported = section(".dynsym")) {
-    scan(*exported, names, found);
+  } else if (const auto* symbols = section(".dynsym")) {
+    scan(*symbols, names, found);
   }
-  if (found.size() == names.size()) return found;
-  if (const auto* all = section(".symtab")) scan(*all, names, found);
   return found;
+}
+
+ElfSymbols ElfFile::symbols(std::span<const std::string_view> names) const {
+  auto found = exported(names);
+  const auto* all = found.size() < names.size() ? section(".symtab") : nullptr;
+  if (all != nullptr) scan(*all, names, found);
+  ElfSymbols symbols;
+  for (const auto& [name, its] : found) symbols.emplace(name, its.symbol);
+  return symbols;
+}
+
+ElfReferences ElfFile::references(std::span<const std::string_view> names) const {
+  ElfReferences references;
+  const auto* const table = section(".rela.dyn");
+  if (table == nullptr || table->type != SHT_RELA) return references;
+  std::unordered_map<std::uint64_t, std::string> wanted;  // by the symbols' places
+  for (const auto& [name, its] : exported(names)) wanted.emplace(its.index, name);
+  constexpr auto step = part_size / sizeof(Elf64_Rela) * sizeof(Elf64_Rela);
+  for (std::uint64_t at = 0; at < std::min(table->size, most_table_bytes) && !wanted.empty(); at += step) {
+    const auto relocations = part(*table, at, step);
+    if (relocations.empty()) break;
+    for (std::size_t i = 0; i < relocations.size() / sizeof(Elf64_Rela); ++i) {
+      const auto relocation = element<Elf64_Rela>(relocations, i);
+      const auto type = ELF64_R_TYPE(relocation.r_info);
+      const bool is_copy = type == R_X86_64_COPY;
+      const bool is_slot = type == R_X86_64_GLOB_DAT || (type == R_X86_64_64 && relocation.r_addend == 0);
+      const auto name = is_copy || is_slot ? wanted.find(ELF64_R_SYM(relocation.r_info)) : wanted.end();
+      if (name == wanted.end()) continue;
+      const auto slot = is_slot ? std::optional{relocation.r_offset} : std::nullopt;
+      references.emplace(name->second, ElfReference{slot, is_copy});
+      wanted.erase(name);
+    }
+  }
+  return references;
 }
 
 std::optional<std::vector<std::byte>> ElfFile::bytes_at(std::uint64_t address, std::size_t count) const {
@@ -254,12 +288,45 @@ std::pair<std::uint64_t, std::uint64_t> ElfFile::extent() const noexcept {
   return extent;
 }
 
-std::optional<std::uint64_t> ElfFile::load_bias(std::uint64_t start, std::uint64_t file_offset) const {
-  for (const auto& load : loads_) {
-    // The kernel maps whole pages: the segment's first page holds its first byte.
-    if ((load.offset & ~page_mask) == file_offset) return start - (load.address & ~page_mask);
+MappedPart ElfFile::Segment::first_page() const noexcept {
+  return {address & ~page_mask, offset & ~page_mask};
+}
+
+std::size_t ElfFile::count_mapped(std::uint64_t bias, std::span<const MappedPart> sorted) const {
+  const auto is_mapped = [&](const Segment& load) {
+    const auto page = load.first_page();
+    return std::binary_search(sorted.begin(), sorted.end(), MappedPart{page.start + bias, page.file_offset});
+  };
+  return static_cast<std::size_t>(std::count_if(loads_.begin(), loads_.end(), is_mapped));
+}
+
+std::vector<std::uint64_t> ElfFile::load_biases(std::span<const MappedPart> parts) const {
+  constexpr std::size_t most = 16;
+  constexpr std::size_t most_segments = 64;  // of real files; a file of more is loaded nowhere
+  if (loads_.size() > most_segments) return {};
+  std::vector<MappedPart> sorted(parts.begin(), parts.end());
+  std::sort(sorted.begin(), sorted.end());
+  std::map<std::uint64_t, std::size_t> mapped;  // how many segments, by the bias
+  for (const auto& part : parts) {
+    for (const auto& load : loads_) {
+      const auto page = load.first_page();
+      const auto bias = part.start - page.start;
+      if (page.file_offset == part.file_offset && !mapped.contains(bias))
+        mapped.emplace(bias, count_mapped(bias, sorted));
+    }
   }
-  return std::nullopt;
+  const auto is_in_file = [](const Segment& load) { return load.file_size > 0; };
+  const auto needed = std::min<std::size_t>(
+      2, static_cast<std::size_t>(std::count_if(loads_.begin(), loads_.end(), is_in_file)));
+  std::vector<std::pair<std::uint64_t, std::size_t>> found;
+  std::copy_if(mapped.begin(), mapped.end(), std::back_inserter(found),
+               [&](const auto& each) { return each.second >= needed; });
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::vector<std::uint64_t> biases;
+  for (const auto& [bias, count] : std::span{found}.first(std::min(most, found.size())))
+    biases.push_back(bias);
+  return biases;
 }
 
 }  // namespace sampler

@@ -183,9 +183,14 @@ bool Process::shows_calls() const {
   return file.has_value();
 }
 
-std::vector<FileMapping> Process::file_mappings() const {
-  const auto text = read_file(proc_path("maps"));
-  return text ? parse_maps(*text) : std::vector<FileMapping>{};
+Result<void, int> visit_mappings(Pid pid, const MappingVisitor& visit) {
+  auto reader = MapsReader::open(pid);
+  if (!reader) return Failure{reader.error()};
+  for (;;) {
+    const auto goes_on = reader->step(visit);
+    if (!goes_on) return Failure{goes_on.error()};
+    if (!*goes_on) return {};
+  }
 }
 
 Result<OpenedMapping, int> Process::open_mapping(const FileMapping& mapping) const {

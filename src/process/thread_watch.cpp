@@ -114,7 +114,7 @@ ThreadWatch::ThreadWatch(Pid pid, Tid tid)
 }
 
 std::optional<ThreadPlace> ThreadWatch::place() const {
-  std::array<char, 512> buffer;
+  std::array<char, 2048> buffer;  // 52 numbers of at most 20 digits, and the name
   return parse_place(read_again(stat_, buffer));
 }
 

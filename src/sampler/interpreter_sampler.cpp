@@ -48,17 +48,17 @@ InterpreterSampler::InterpreterSampler(Pid pid, ProcessMemory& memory, PythonRun
   if (options_.hold == Hold::none) process_.codes.let_all_wait();
 }
 
-bool InterpreterSampler::tick(Clock::time_point now) {
+bool InterpreterSampler::tick(Clock::time_point now, Ledger::TickId tick, bool are_others_idle) {
   now_ = now;
   forget_copied();
   process_.roster.begin_tick();
   is_idle_ = false;
   auto& ledger = recording_.ledger;
-  const auto tick = ledger.open();
+  ledger.retain(tick);
   samples_.begin(tick);
   sample(tick);
   recording_.note_left_out_states(process_.roster.left_out());
-  if (is_idle_) samples_.keep({});
+  if (is_idle_ && are_others_idle) samples_.keep({});
   const bool has_failed = ledger.has_failed(tick);
   if (has_failed && process_.watches.is_process_ending()) {
     cancel_unconfirmed();
@@ -445,7 +445,7 @@ void InterpreterSampler::forget_unplaced(const std::vector<LateStops::Waiting>& 
   }
 }
 
-void InterpreterSampler::stop_came(Tid tid, HeldThread held) {
+void InterpreterSampler::stop_came(Tid tid, std::optional<HeldThread> held) {
   const auto stops = late_stops_.take(tid);
   forget_copied();
   std::vector<PythonThread> states;
@@ -471,6 +471,10 @@ void InterpreterSampler::abandon() {
     for (const auto& waiting : stop.ticks) recording_.ledger.cancel(waiting.tick);
   }
   unplaced_.clear();
+}
+
+void InterpreterSampler::end(Clock::time_point now) {
+  if (!confirm(now)) abandon();
 }
 
 void InterpreterSampler::give_up(Clock::time_point now) {

@@ -29,7 +29,7 @@ std::optional<Error> refused_threads(const Process& process, const PythonRuntime
       "run the program with that, or with a Python from 3.11 on"};
 }
 
-/// Why threads of this Python cannot be held so.
+/// Why threads of this Python cannot be held so; nothing where they can.
 std::optional<Error> refused_hold(const Process& process, const PythonRuntime& runtime, Hold hold) {
   const bool has_gil = runtime.layout->traits.gil != GilKind::none;
   if (hold == Hold::preempt && !has_gil) {
@@ -54,11 +54,24 @@ void InterpreterSearch::note(const Error& why) {
   if (!is_end || !error) error = why;
 }
 
+std::optional<Error> InterpreterSearch::prepare() {
+  if (found.empty()) return std::nullopt;
+  const auto tid_offset = finder.tid_offset() ? finder.tid_offset() : find_tid_offset(*process);
+  for (auto& runtime : found) {
+    runtime.tid_offset = tid_offset;
+    auto refusal = refused_hold(*process, runtime, hold);
+    if (!refusal) refusal = refused_threads(*process, runtime);
+    if (refusal) return refusal;
+  }
+  return std::nullopt;
+}
+
 void InterpreterSearch::run() {
-  is_found = false;
+  // Found by the search before, they may have ended since.
+  for (const auto& runtime : std::exchange(found, {})) finder.take_back(runtime);
   if (!memory->is_same_program()) {
     // A new program: its memory is another, and so may be our rights to it.
-    runtime.reset();
+    finder.forget();
     try {
       memory = std::make_shared<ProcessMemory>(*process);
     } catch (const Error& why) {
@@ -66,23 +79,27 @@ void InterpreterSearch::run() {
       return;
     }
   }
-  if (!runtime) {
-    auto located = locate_runtime(*process, *memory, *catalog);
-    if (!located) {
-      note(located.error());
-      return;
-    }
-    if (auto refusal = refused_hold(*process, *located, hold)) {
-      error = std::move(refusal);
-      return;
-    }
-    runtime = std::move(*located);
+  found = finder.find(*memory);
+  if (found.empty()) {
+    if (finder.error()) note(*finder.error());
+    return;
   }
-  if (!is_initialised(*memory, *runtime)) return;
-  runtime->tid_offset = find_tid_offset(*process);
-  error = refused_threads(*process, *runtime);
-  if (error) runtime.reset();
-  is_found = !error;
+  error = prepare();
+  if (!error) return;
+  found.clear();
+  finder.forget();
+}
+
+void InterpreterSearch::run_for_others() {
+  error.reset();
+  try {
+    memory = std::make_shared<ProcessMemory>(*process);
+  } catch (const Error&) {
+    return;  // it has ended, or become another's: whoever samples it notices
+  }
+  found = finder.find(*memory);
+  error = prepare();
+  if (error) found.clear();
 }
 
 /// What the thread and who has searches for it share.
@@ -100,9 +117,10 @@ SearchThread::~SearchThread() {
   desk_->changed.notify_one();
 }
 
-std::future<InterpreterSearch> SearchThread::run(InterpreterSearch search) {
-  std::packaged_task<InterpreterSearch()> task{[search = std::move(search)]() mutable {
-    search.run();
+std::future<InterpreterSearch> SearchThread::run(InterpreterSearch search,
+                                                 void (InterpreterSearch::*run)()) {
+  std::packaged_task<InterpreterSearch()> task{[search = std::move(search), run]() mutable {
+    (search.*run)();
     return std::move(search);
   }};
   auto result = task.get_future();

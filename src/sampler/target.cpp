@@ -7,10 +7,13 @@
 #include <ctime>
 #include <random>
 #include <span>
+#include <utility>
 
 #include "sampler/base/error.h"
 #include "sampler/base/file.h"
+#include "sampler/base/log.h"
 #include "sampler/cpython/runtime_locator.h"
+#include "sampler/cpython/runtime_state.h"
 #include "sampler/process/process_status.h"
 
 namespace sampler {
@@ -89,19 +92,8 @@ void refuse_if_traced(const Process& process) {
 
 /// It is ending, and on a busy machine that takes a while: it has become no other program.
 bool has_no_memory(const Process& process) {
-  const auto maps = read_file(process.proc_path("maps"));
+  const auto maps = read_start(process.proc_path("maps"), 1);
   return maps ? maps->empty() : maps.error() == ESRCH;
-}
-
-Error not_ready(const Process& process, RemoteMemory& memory, const PythonRuntime& runtime) {
-  const auto text =
-      fmt::format("process {} has Python {}, ", number(process.pid()), to_string(runtime.layout->version));
-  if (is_finalizing(memory, runtime)) {
-    return Error{ErrorKind::not_python, text + "which is ending and runs no more of the program",
-                 "nothing is left to sample; if it does not end, gdb -p shows where it hangs"};
-  }
-  return Error{ErrorKind::not_python, text + "which has not been initialised, or has ended",
-               "a program that starts, or only may run Python, can be tried again in a moment"};
 }
 
 /// Whether what was wrong with a process may be over in a moment, because its program has just been started.
@@ -117,11 +109,11 @@ Target::Target(Pid pid, const SamplingOptions& options, const LayoutCatalog& cat
                Preemptor& preemptor, Recording& recording)
     : process_{std::make_shared<const Process>(pid)},
       options_{options},
-      catalog_{std::make_shared<const LayoutCatalog>(catalog)},
       tracer_{tracer},
       preemptor_{preemptor},
       recording_{recording},
-      memory_{std::make_shared<ProcessMemory>(*process_)} {
+      memory_{std::make_shared<ProcessMemory>(*process_)},
+      finder_{process_, std::make_shared<const LayoutCatalog>(catalog)} {
   if (options_.hold == Hold::ptrace) refuse_if_traced(*process_);
 }
 
@@ -134,9 +126,10 @@ void Target::require_interpreter() {
   const auto deadline = Clock::now() + 1s;
   while (!search()) {
     if (!process_->is_alive()) throw ended(*process_);
-    const bool may_come = runtime_ || may_become_python(*process_, *last_error_);
+    const bool has_one = finder_.has_candidates();
+    const bool may_come = has_one || may_become_python(*process_, *last_error_);
     if (!may_come || Clock::now() > deadline) {
-      throw with_children(runtime_ ? not_ready(*process_, *memory_, *runtime_) : *last_error_, *process_);
+      throw with_children(has_one ? finder_.why_none(*memory_) : *last_error_, *process_);
     }
     const timespec pause{0, 1'000'000};
     ::nanosleep(&pause, nullptr);
@@ -146,11 +139,7 @@ void Target::require_interpreter() {
 }
 
 std::optional<PythonVersion> Target::version() const {
-  return runtime_ ? std::optional{runtime_->layout->version} : std::nullopt;
-}
-
-bool Target::has_gil() const {
-  return runtime_ && runtime_->layout->traits.gil != GilKind::none;
+  return layout_ ? std::optional{layout_->version} : std::nullopt;
 }
 
 bool Target::search() {
@@ -159,20 +148,31 @@ bool Target::search() {
   return take(std::move(search));
 }
 
-InterpreterSearch Target::new_search() const {
-  return {process_, catalog_, options_.hold, memory_, runtime_, last_error_, false};
+InterpreterSearch Target::new_search() {
+  is_search_stale_ = false;
+  return {process_, options_.hold, memory_, std::move(finder_), last_error_, std::exchange(found_, {})};
 }
 
 bool Target::take(InterpreterSearch search) {
+  finder_ = std::move(search.finder);
+  if (is_search_stale_) {
+    finder_.forget();
+    return false;
+  }
   memory_ = std::move(search.memory);
-  runtime_ = std::move(search.runtime);
   last_error_ = std::move(search.error);
-  return search.is_found;
+  found_ = std::move(search.found);
+  if (found_.empty()) return false;
+  layout_ = found_.front().layout;
+  has_gil_ = std::any_of(found_.begin(), found_.end(), [](const PythonRuntime& runtime) {
+    return runtime.layout->traits.gil != GilKind::none;
+  });
+  return true;
 }
 
 std::optional<bool> Target::search_apart() {
   const bool is_new = !running_search_.valid();
-  if (is_new) running_search_ = search_thread_.run(new_search());
+  if (is_new) running_search_ = search_thread_.run(new_search(), &InterpreterSearch::run);
   // Most searches are over by then, and a run is to begin with its interpreter.
   const auto patience = is_new ? longest_wait_for_search : 0ms;
   if (running_search_.wait_for(patience) == std::future_status::ready) return take(running_search_.get());
@@ -186,31 +186,101 @@ std::optional<bool> Target::search_apart() {
 void Target::begin(Clock::time_point now) {
   const auto status = read_status(std::to_string(number(process_->pid())));
   const auto numbers = status ? status->numbers : std::nullopt;
-  runtime_->main_thread = Tid{numbers ? number(numbers->inner) : number(process_->pid())};
-  interpreter_ = std::make_unique<InterpreterSampler>(process_->pid(), *memory_, *runtime_, options_, tracer_,
-                                                      preemptor_, recording_);
+  for (auto& runtime : std::exchange(found_, {})) {
+    runtime.main_thread = Tid{numbers ? number(numbers->inner) : number(process_->pid())};
+    add(std::move(runtime));
+  }
   was_python_ = true;
   if (pacer_) return;  // a run that goes on after an exec keeps its schedule
   pacer_.emplace(now, options_.interval, options_.duration, std::random_device{}());
   governor_.emplace(options_.max_overhead, options_.interval, now);
   const auto directory = read_link(process_->proc_path("cwd"));
-  recording_.begin(
-      RunInfo{process_->pid(), runtime_->layout->version, directory ? *directory : std::string{}});
+  recording_.begin(RunInfo{process_->pid(), layout_->version, directory ? *directory : std::string{}});
+}
+
+void Target::add(PythonRuntime runtime) {
+  auto sampler = std::make_unique<InterpreterSampler>(process_->pid(), *memory_, runtime, options_, tracer_,
+                                                      preemptor_, recording_);
+  interpreters_.push_back({std::move(runtime), std::move(sampler)});
+}
+
+bool Target::take_others() {
+  if (running_search_.wait_for(0ms) != std::future_status::ready) return false;
+  auto search = running_search_.get();
+  finder_ = std::move(search.finder);
+  if (!memory_->is_same_program()) return true;  // what was found may be of the next program
+  if (search.error) {
+    log(LogLayer::sampler, LogLevel::warning, fmt::format("not sampled: {}", search.error->what()));
+  }
+  for (auto& runtime : search.found) {
+    runtime.main_thread = interpreters_.front().runtime.main_thread;
+    add(std::move(runtime));
+  }
+  return true;
+}
+
+void Target::look_for_others(Clock::time_point now) {
+  if (running_search_.valid() && !take_others()) return;
+  for (auto& runtime : finder_.look_on(*memory_, now)) {
+    runtime.tid_offset = interpreters_.front().runtime.tid_offset;
+    runtime.main_thread = interpreters_.front().runtime.main_thread;
+    add(std::move(runtime));
+  }
+  drop_ended(now);
+  // It is on a thread of its own: a new file may be on a filesystem that does not answer.
+  if (finder_.has_new_file()) running_search_ = search_thread_.run(new_search(), &InterpreterSearch::run_for_others);
+}
+
+void Target::drop_ended(Clock::time_point now) {
+  // One stays, whatever has become of it: the process may be ending.
+  for (std::size_t i = 0; i < interpreters_.size() && interpreters_.size() > 1;) {
+    auto& [runtime, sampler] = interpreters_[i];
+    if (sampler->next_give_up() || is_initialised(*memory_, runtime)) {
+      ++i;
+      continue;
+    }
+    sampler->end(now);
+    finder_.take_back(runtime);
+    interpreters_.erase(interpreters_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
 }
 
 bool Target::stop_came(Tid tid, HeldThread& held) {
-  if (!interpreter_ || !interpreter_->waits_for(tid)) return false;
+  std::vector<InterpreterSampler*> waiting;
+  for (const auto& each : interpreters_) {
+    if (each.sampler->waits_for(tid)) waiting.push_back(each.sampler.get());
+  }
+  if (waiting.empty()) return false;
   const auto before = recording_.held.wall();
-  interpreter_->stop_came(tid, std::move(held));
+  // One thread may be inside several Pythons: the last lets it go.
+  for (auto* const sampler : std::span{waiting}.first(waiting.size() - 1))
+    sampler->stop_came(tid, std::nullopt);
+  waiting.back()->stop_came(tid, std::move(held));
   governor_->add(recording_.held.wall() - before);
   rest_end_ = Clock::now() + rest;
+  return true;
+}
+
+void Target::thread_ended(Tid tid) {
+  for (const auto& each : interpreters_) each.sampler->thread_ended(tid);
+}
+
+bool Target::sample_all(Clock::time_point now, Ledger::TickId tick) {
+  bool are_others_idle = true;
+  for (const auto& each : interpreters_) {
+    const bool is_last = &each == &interpreters_.back();
+    if (!each.sampler->tick(now, tick, is_last && are_others_idle)) return false;
+    are_others_idle = are_others_idle && each.sampler->is_idle();
+  }
   return true;
 }
 
 bool Target::tick(Clock::time_point now) {
   const auto start = Clock::now();
   const auto before = recording_.held.wall();
-  const bool is_same_program = interpreter_->tick(now);
+  const auto tick = recording_.ledger.open();
+  const bool is_same_program = sample_all(now, tick);
+  recording_.ledger.release(tick);
   governor_->add(recording_.held.wall() - before);
   const auto end = Clock::now();
   pacer_->set_interval(governor_->after_tick(start, end));
@@ -231,26 +301,34 @@ void Target::process_ended() {
 }
 
 void Target::settle_late(Clock::time_point now) {
-  if (interpreter_) interpreter_->give_up(now);
+  for (const auto& each : interpreters_) each.sampler->give_up(now);
 }
 
 void Target::lose() {
-  if (interpreter_) interpreter_->abandon();
+  for (const auto& each : interpreters_) each.sampler->abandon();
   tracer_.forget_lost();
-  interpreter_.reset();
-  runtime_.reset();
+  interpreters_.clear();
+  found_.clear();
+  is_search_stale_ = running_search_.valid();
+  if (!is_search_stale_) finder_.forget();
 }
 
 void Target::work(Clock::time_point now) {
   settle_late(now);
   if (is_done_ || now < rest_end_ || waits_for_stop()) return;
-  if (!interpreter_ && now >= next_search_) {
+  if (interpreters_.empty() && now >= next_search_) {
     next_search_ = now + search_interval(options_.interval);
     const auto has_found = search_apart();
-    if (has_found.value_or(false)) begin(now);
-    is_lost_ = has_found && !interpreter_ && was_python_ && now > search_end_ && !has_no_memory(*process_);
-    has_ended_ = !interpreter_ && !process_->is_alive();
+    if (has_found.value_or(false)) {
+      now = Clock::now();  // to read 60,000 mappings takes 0.4 s
+      begin(now);
+    }
+    is_lost_ = has_found && interpreters_.empty() && was_python_ && now > search_end_ &&
+               !has_no_memory(*process_);
+    has_ended_ = interpreters_.empty() && !process_->is_alive();
     if (is_lost_ || has_ended_) is_done_ = true;
+  } else if (!interpreters_.empty() && (running_search_.valid() || now >= finder_.next_look())) {
+    look_for_others(now);
   }
   if (!pacer_) return;
   const auto interval = pacer_->interval();
@@ -258,11 +336,11 @@ void Target::work(Clock::time_point now) {
   recording_.ledger.add_late(due.late);
   const bool is_slowed_down = options_.interval == 0ns && interval > 0ns;
   if (due.left_out > 0 || is_slowed_down) recording_.note_widened(interval, due.left_out);
-  if (due.is_due && interpreter_ && !tick(now)) {
+  if (due.is_due && !interpreters_.empty() && !tick(now)) {
     lose();
     search_end_ = now + longest_search;
     has_ended_ = is_done_ = !process_->is_alive();
-  } else if (due.is_due && !interpreter_) {
+  } else if (due.is_due && interpreters_.empty()) {
     const auto tick = recording_.ledger.open();
     recording_.ledger.fail(tick,
                            running_search_.valid() ? TickFailure::searching : TickFailure::no_interpreter);
@@ -272,13 +350,22 @@ void Target::work(Clock::time_point now) {
   if (!pacer_->next() && (!deadline || now >= *deadline)) is_done_ = true;
 }
 
+std::optional<Target::Clock::time_point> Target::next_give_up() const {
+  std::optional<Clock::time_point> next;
+  for (const auto& each : interpreters_) {
+    const auto its = each.sampler->next_give_up();
+    if (its && (!next || *its < *next)) next = its;
+  }
+  return next;
+}
+
 std::optional<Target::Clock::time_point> Target::next_work() const {
-  auto next = interpreter_ ? interpreter_->next_give_up() : std::nullopt;
+  auto next = next_give_up();
   const auto sooner = [&](std::optional<Clock::time_point> at) {
     if (at && (!next || *at < *next)) next = at;
   };
   if (is_done_) return next;
-  if (!interpreter_) sooner(next_search_);
+  if (interpreters_.empty()) sooner(next_search_);
   if (pacer_ && !waits_for_stop()) sooner(pacer_->next() ? pacer_->next() : pacer_->deadline());
   return next && *next < rest_end_ ? rest_end_ : next;
 }

@@ -193,7 +193,7 @@ void ThreadSettler::let_go(HeldThread held, Clock::time_point start) {
 }
 
 std::vector<std::optional<RawStack>> ThreadSettler::read_stopped(std::span<const PythonThread> states,
-                                                                 HeldThread held) {
+                                                                 std::optional<HeldThread> held) {
   std::vector<std::optional<RawStack>> stacks;
   const auto start = Clock::now();
   for (const auto& state : states) {
@@ -205,7 +205,8 @@ std::vector<std::optional<RawStack>> ThreadSettler::read_stopped(std::span<const
       stack = RawStack{};
     }
   }
-  let_go(std::move(held), start);
+  if (!held) return stacks;
+  let_go(std::move(*held), start);
   recording_.count_late_stop();
   return stacks;
 }

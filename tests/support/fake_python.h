@@ -128,6 +128,16 @@ class FakePython {
     runtime.layout = not_owned(layout);
     runtime.code_type = memory.add(400);
     runtime.interpreters_head = memory.add(8);
+    const auto type_of_types = memory.add(400);
+    memory.put(type_of_types + layout.object.type.offset, type_of_types);
+    memory.put(runtime.code_type + layout.object.type.offset, type_of_types);
+    set_type_flags(1U << 12U);  // Py_TPFLAGS_READY
+  }
+
+  /// tp_flags of the code objects' type.
+  void set_type_flags(std::uint64_t flags) {
+    constexpr std::uint32_t behind_size = 19 * 8;
+    memory.put(runtime.code_type + layout.object.var_size.offset + behind_size, flags);
   }
 
   RemoteAddress add_bytes(const std::vector<int>& values) {

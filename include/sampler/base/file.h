@@ -8,7 +8,10 @@
 
 namespace sampler {
 
-/// The first `limit` bytes of a file, or errno.
+/// The first `count` bytes of a file, or errno.
+[[nodiscard]] Result<std::string, int> read_start(const std::string& path, std::size_t count);
+
+/// All of a file, or errno: EFBIG where it has more than `limit` bytes.
 [[nodiscard]] Result<std::string, int> read_file(const std::string& path, std::size_t limit = 16U << 20U);
 
 /// What a symbolic link says, or errno.

@@ -62,8 +62,6 @@ class Process {
   /// The time since it was forked, in steps of the kernel's clock tick (10 ms).
   [[nodiscard]] std::chrono::milliseconds age() const;
 
-  /// Its file mappings as of now; empty once it has ended or where we may not look.
-  [[nodiscard]] std::vector<FileMapping> file_mappings() const;
   /// The very file behind a mapping, also where it was deleted or replaced: never one outside the target's
   /// root.
   [[nodiscard]] Result<OpenedMapping, int> open_mapping(const FileMapping& mapping) const;
@@ -77,6 +75,9 @@ class Process {
   UniqueFd pidfd_;
   std::uint64_t start_time_ = 0;
 };
+
+/// Hands on the file mappings of a process as of now: none once it has ended; errno where we may not look.
+[[nodiscard]] Result<void, int> visit_mappings(Pid pid, const MappingVisitor& visit);
 
 /// Who traces a thread; Pid{0} where nobody does, nothing where there is no such thread.
 [[nodiscard]] std::optional<Pid> tracer_of(Tid tid);

@@ -44,17 +44,24 @@ class InterpreterSampler {
   InterpreterSampler(Pid pid, ProcessMemory& memory, PythonRuntime runtime, const SamplingOptions& options,
                      Tracer& tracer, Preemptor& preemptor, Recording& recording);
 
-  /// One tick. False where the process has ended or runs another program: nothing was counted then.
-  [[nodiscard]] bool tick(Clock::time_point now);
+  /// Its part of a tick, which may be other interpreters' too: that nobody held the GIL is reported where
+  /// they are idle as well. False where the process has ended or runs another program: then the tick is
+  /// cancelled.
+  [[nodiscard]] bool tick(Clock::time_point now, Ledger::TickId tick, bool are_others_idle);
+  /// Whether nobody held the GIL at the last tick, and that is to be reported.
+  [[nodiscard]] bool is_idle() const noexcept { return is_idle_; }
 
   /// Whether a tick waits for this thread's stop.
   [[nodiscard]] bool waits_for(Tid tid) const noexcept { return late_stops_.are_waited_for(tid); }
-  /// A stop that was waited for has come.
-  void stop_came(Tid tid, HeldThread held);
+  /// A stop that was waited for has come; without `held` the caller goes on holding the thread.
+  void stop_came(Tid tid, std::optional<HeldThread> held);
   /// A thread has ended: what waited for it is settled without a sample.
   void thread_ended(Tid tid);
   /// The program has ended: ticks that wait for a stop were never asked for.
   void abandon();
+  /// The interpreter has ended, and its program goes on: what is kept is handed out. Not while a tick waits
+  /// for a stop.
+  void end(Clock::time_point now);
   /// Settles the ticks that have waited too long without their stop.
   void give_up(Clock::time_point now);
   /// When give_up() has something to do; nothing while no tick waits.

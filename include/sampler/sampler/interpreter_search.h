@@ -3,30 +3,34 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "sampler/base/error.h"
-#include "sampler/cpython/layout_catalog.h"
 #include "sampler/cpython/python_runtime.h"
 #include "sampler/memory/process_memory.h"
 #include "sampler/process/process.h"
+#include "sampler/sampler/runtime_finder.h"
 #include "sampler/sampler/sampling_options.h"
 
 namespace sampler {
 
-/// A search for the interpreter of a process: what it goes by, and what it has found. It reads files of the
+/// A search for the interpreters of a process: what it goes by, and what it has found. It reads files of the
 /// process, which may be on a filesystem that does not answer; so it owns all that it needs.
 struct InterpreterSearch {
   std::shared_ptr<const Process> process;
-  std::shared_ptr<const LayoutCatalog> catalog;
   Hold hold = Hold::ptrace;
   std::shared_ptr<ProcessMemory> memory;  ///< replaced where the process runs another program by now
-  std::optional<PythonRuntime> runtime;   ///< kept from the search before where it is of the same program
+  RuntimeFinder finder;                   ///< has what searches before have found of the same program
   std::optional<Error> error;             ///< why there is no runtime
-  bool is_found = false;                  ///< the runtime is there, and initialised
+  std::vector<PythonRuntime> found;       ///< those that are initialised; before, those of the last search
 
   void run();
+  /// Beside others that are sampled: with a memory of its own, and what cannot be sampled is left out.
+  void run_for_others();
 
  private:
+  /// What was found, ready to be sampled; or why one of it cannot be.
+  [[nodiscard]] std::optional<Error> prepare();
   /// Keeps why nothing was found.
   void note(const Error& why);
 };
@@ -41,8 +45,9 @@ class SearchThread {
   SearchThread& operator=(const SearchThread&) = delete;
   ~SearchThread();
 
-  /// Only while no other search goes on.
-  [[nodiscard]] std::future<InterpreterSearch> run(InterpreterSearch search);
+  /// By run() or by run_for_others(), and only while no other search goes on.
+  [[nodiscard]] std::future<InterpreterSearch> run(InterpreterSearch search,
+                                                   void (InterpreterSearch::*run)());
 
  private:
   struct Desk;

@@ -51,8 +51,9 @@ class ThreadSettler {
   [[nodiscard]] std::vector<Settled> settle_together(std::span<const PythonThread> threads);
 
   /// The stacks of thread states whose thread's stop has come late; empty where it has given up the state.
+  /// Without `held` the caller goes on holding the thread.
   [[nodiscard]] std::vector<std::optional<RawStack>> read_stopped(std::span<const PythonThread> states,
-                                                                  HeldThread held);
+                                                                  std::optional<HeldThread> held);
   /// What a stop that is long overdue would show; nothing where that is not sure.
   [[nodiscard]] std::optional<RawStack> read_overdue(const PythonThread& thread);
 

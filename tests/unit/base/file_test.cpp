@@ -28,13 +28,25 @@ TEST_CASE("a file is read whole", "[base]") {
   CHECK(*text == big);
 }
 
-TEST_CASE("a file longer than the limit is cut at it", "[base]") {
+TEST_CASE("a file longer than the limit is refused, not cut", "[base]") {
+  const TemporaryDirectory directory;
+  std::ofstream{directory.path("a")} << std::string(20'000, 'x');
+  CHECK(read_file(directory.path("a"), 20'000));
+  const auto text = read_file(directory.path("a"), 19'999);
+  REQUIRE_FALSE(text);
+  CHECK(text.error() == EFBIG);
+}
+
+TEST_CASE("the start of a file is as long as asked for, or the whole file", "[base]") {
   const TemporaryDirectory directory;
   std::ofstream{directory.path("a")} << std::string(20'000, 'x') << "end";
-  const auto text = read_file(directory.path("a"), 20'001);
-  REQUIRE(text);
-  CHECK(text->size() == 20'001);
-  CHECK(text->back() == 'e');
+  const auto start = read_start(directory.path("a"), 20'001);
+  REQUIRE(start);
+  CHECK(start->size() == 20'001);
+  CHECK(start->back() == 'e');
+  const auto whole = read_start(directory.path("a"), 30'000);
+  REQUIRE(whole);
+  CHECK(whole->size() == 20'003);
 }
 
 TEST_CASE("a file that is not there cannot be read", "[base]") {

@@ -16,24 +16,27 @@ TEST_CASE("interpreters and their threads are counted", "[cli]") {
   ThreadList list;
   list.interpreters.resize(2);
   list.threads.resize(5);
-  CHECK(interpreter_findings(list, {}) ==
-        Findings{{Verdict::ok, "it is initialised; interpreters: 2, their threads: 5", ""}});
+  CHECK(interpreter_findings("/opt/libpython3.12.so.1.0", list) ==
+        Findings{{Verdict::ok,
+                  "the Python in /opt/libpython3.12.so.1.0 is initialised; interpreters: 2, their threads: 5",
+                  ""}});
 }
 
 TEST_CASE("a list that changes while it is read is a note", "[cli]") {
   ThreadList list;
   list.is_damaged = true;
-  const auto findings = interpreter_findings(list, {});
+  const auto findings = interpreter_findings("/usr/bin/python3", list);
   REQUIRE(findings.size() == 1);
   CHECK(findings[0].verdict == Verdict::note);
 }
 
 TEST_CASE("Python processes that a Python has started are named", "[cli]") {
   const std::array children{Pid{7}, Pid{8}};
-  const auto findings = interpreter_findings({}, children);
-  REQUIRE(findings.size() == 2);
-  CHECK(findings[1].verdict == Verdict::note);
-  CHECK(findings[1].what == "it has started Python processes: 7 8");
+  const auto findings = children_findings(children);
+  REQUIRE(findings.size() == 1);
+  CHECK(findings[0].verdict == Verdict::note);
+  CHECK(findings[0].what == "it has started Python processes: 7 8");
+  CHECK(children_findings({}).empty());
 }
 
 TEST_CASE("every Python that can be sampled has a line with where its layout is from", "[cli]") {

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "catch.h"
-#include "sampler/cpython/runtime_locator.h"
+#include "sampler/cpython/interpreter_image.h"
 #include "sampler/cpython/version_detector.h"
 
 namespace sampler {

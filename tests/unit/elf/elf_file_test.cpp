@@ -49,13 +49,13 @@ std::uint64_t own_bias(const ElfFile& elf) {
   const auto maps = read_file("/proc/self/maps");
   REQUIRE(path);
   REQUIRE(maps);
+  std::vector<MappedPart> parts;
   for (const auto& mapping : parse_maps(*maps)) {
-    if (mapping.path != *path) continue;
-    const auto bias = elf.load_bias(mapping.start.value, mapping.file_offset);
-    if (bias) return *bias;
+    if (mapping.path == *path) parts.push_back({mapping.start.value, mapping.file_offset});
   }
-  FAIL("we are not mapped");
-  return 0;
+  const auto biases = elf.load_biases(parts);
+  REQUIRE(biases.size() == 1);
+  return biases.front();
 }
 
 /// A little file with one segment and the symbols `here`, `there`, an undefined one and one without a place.
@@ -180,6 +180,51 @@ class HashedElf : public LittleElf {
   /// One bucket, the first symbol, one word of filter, its shift; the filter; the bucket; the hashes.
   std::array<std::uint32_t, 10> words{1, first_symbol,        1, 0, 0, 0, first_symbol, hash_of_here & ~1U,
                                       2, hash_of_missing | 1U};
+};
+
+/// The little file with relocations, in place of the section .bss.
+class RelocatedElf : public LittleElf {
+ public:
+  RelocatedElf() {
+    names = std::string{"\0.dynsym\0.dynstr\0.rela.dyn\0.shstrtab\0", 37};
+    sections[3] = sections[1];
+    sections[3].sh_name = 17;
+    sections[3].sh_type = SHT_RELA;
+    sections[3].sh_link = 1;
+    sections[3].sh_offset = end_at;
+    sections[4].sh_name = 27;
+    sections[4].sh_size = names.size();
+  }
+
+  void add(std::uint64_t symbol, std::uint32_t type, std::uint64_t place, std::int64_t addend = 0) {
+    relocations_.push_back({place, ELF64_R_INFO(symbol, type), addend});
+    sections[3].sh_size = relocations_.size() * sizeof(Elf64_Rela);
+  }
+  [[nodiscard]] ElfReferences references() const {
+    constexpr std::array<std::string_view, 3> wanted{"here", "there", "missing"};
+    auto all = bytes();
+    const auto table = std::as_bytes(std::span{relocations_});
+    all.insert(all.end(), table.begin(), table.end());
+    const auto elf = open_bytes(all);
+    REQUIRE(elf);
+    return elf->references(wanted);
+  }
+
+ private:
+  std::vector<Elf64_Rela> relocations_;
+};
+
+/// The little file with a segment at the start of the file, and one 0x2000 behind it, 0x3000 in memory.
+class TwoSegments : public LittleElf {
+ public:
+  TwoSegments() {
+    header.e_phnum = 2;
+    segment.p_offset = 0;
+    segment.p_vaddr = 0;
+    second_segment = segment;
+    second_segment.p_offset = 0x2010;
+    second_segment.p_vaddr = 0x3010;
+  }
 };
 
 constexpr std::uint64_t beyond = 1'000'000;
@@ -373,10 +418,79 @@ TEST_CASE("the bias is the mapping's start less the segment's page", "[elf]") {
   little.segment.p_vaddr = 0x403345;
   const auto elf = little.open();
   REQUIRE(elf);
-  CHECK(elf->load_bias(0x7f00'0000'0000, 0x2000) == 0x7f00'0000'0000 - 0x403000);
-  CHECK(elf->load_bias(0x403000, 0x2000) == 0U);
-  CHECK_FALSE(elf->load_bias(0x7f00'0000'0000, 0x1000));
-  CHECK_FALSE(elf->load_bias(0x7f00'0000'0000, 0x3000));
+  const auto biases_of = [&](const MappedPart& part) { return elf->load_biases(std::span{&part, 1}); };
+  CHECK(biases_of({0x7f00'0000'0000, 0x2000}) == std::vector<std::uint64_t>{0x7f00'0000'0000 - 0x403000});
+  CHECK(biases_of({0x403000, 0x2000}) == std::vector<std::uint64_t>{0});
+  CHECK(biases_of({0x7f00'0000'0000, 0x1000}).empty());
+  CHECK(biases_of({0x7f00'0000'0000, 0x3000}).empty());
+  CHECK(elf->load_biases({}).empty());
+}
+
+TEST_CASE("a file that is mapped as data, or a part of it, is loaded only where its segments are", "[elf]") {
+  const auto elf = TwoSegments{}.open();
+  REQUIRE(elf);
+  const auto loaded_at = [](std::uint64_t bias) {
+    return std::vector<MappedPart>{{bias, 0}, {bias + 0x3000, 0x2000}};
+  };
+  auto parts = loaded_at(0x7f00'0000'0000);
+  const std::vector<std::uint64_t> once{0x7f00'0000'0000};
+  CHECK(elf->load_biases(parts) == once);
+  parts.insert(parts.begin(), {{0x1000'0000, 0}, {0x2000'0000, 0x2000}, {0x3000'0000, 0x1000}});
+  CHECK(elf->load_biases(parts) == once);
+  CHECK(elf->load_biases(std::span{parts}.first(3)).empty());
+  const auto again = loaded_at(0x7e00'0000'0000);
+  parts.insert(parts.end(), again.begin(), again.end());
+  CHECK(elf->load_biases(parts) == std::vector<std::uint64_t>{0x7e00'0000'0000, 0x7f00'0000'0000});
+}
+
+TEST_CASE("of many places where a file may be loaded some are told, however many parts are mapped", "[elf]") {
+  const auto elf = TwoSegments{}.open();
+  REQUIRE(elf);
+  std::vector<MappedPart> parts;
+  for (std::uint64_t i = 0; i < 60'000; ++i)
+    parts.push_back({0x7f00'0000'0000 + i * 0x1000, (i % 4) * 0x1000});
+  CHECK(elf->load_biases(parts).size() <= 16);
+}
+
+TEST_CASE("what the loader fills with a symbol's address is told", "[elf]") {
+  RelocatedElf relocated;
+  relocated.add(1, R_X86_64_GLOB_DAT, 0x402000);
+  relocated.add(3, R_X86_64_GLOB_DAT, 0x402008);  // of a symbol that is not defined here
+  const auto references = relocated.references();
+  REQUIRE(references.size() == 1);
+  CHECK(references.at("here").slot == 0x402000U);
+  CHECK_FALSE(references.at("here").is_copied);
+}
+
+TEST_CASE("a word of data that has a symbol's address tells it as well, and not where it has another's",
+          "[elf]") {
+  RelocatedElf relocated;
+  relocated.add(1, R_X86_64_64, 0x402000, 8);
+  relocated.add(2, R_X86_64_RELATIVE, 0x402008, 0x401020);
+  CHECK(relocated.references().empty());
+  relocated.add(1, R_X86_64_64, 0x402010);
+  CHECK(relocated.references().at("here").slot == 0x402010U);
+}
+
+TEST_CASE("a program's copy of a library's symbol is told", "[elf]") {
+  RelocatedElf relocated;
+  relocated.add(2, R_X86_64_COPY, 0x401020);
+  const auto references = relocated.references();
+  REQUIRE(references.size() == 1);
+  CHECK(references.at("there").is_copied);
+  CHECK_FALSE(references.at("there").slot);
+}
+
+TEST_CASE("relocations of nonsense refer to nothing", "[elf]") {
+  RelocatedElf beyond_symbols, far, of_other_kind;
+  beyond_symbols.add(0xFFFF'FFFF, R_X86_64_GLOB_DAT, 0x402000);
+  CHECK(beyond_symbols.references().empty());
+  far.add(1, R_X86_64_GLOB_DAT, 0x402000);
+  far.sections[3].sh_offset = huge;
+  CHECK(far.references().empty());
+  of_other_kind.add(1, R_X86_64_GLOB_DAT, 0x402000);
+  of_other_kind.sections[3].sh_type = SHT_PROGBITS;
+  CHECK(of_other_kind.references().empty());
 }
 
 TEST_CASE("a file extends over its segments in memory, and not in the file", "[elf]") {

@@ -13,7 +13,49 @@ TEST_CASE("a mapped file's line becomes a mapping", "[process]") {
                                    .file_offset = 0x28000,
                                    .inode = 1837,
                                    .path = "/usr/lib/libc.so.6",
-                                   .deleted = false});
+                                   .deleted = false,
+                                   .executable = true});
+}
+
+TEST_CASE("a mapping that may not be run says so", "[process]") {
+  const auto mappings = parse_maps(
+      "1000-2000 rw-p 0 fd:01 5 /a\n"
+      "2000-3000 r-xs 0 fd:01 5 /a\n");
+  REQUIRE(mappings.size() == 2);
+  CHECK_FALSE(mappings[0].executable);
+  CHECK(mappings[1].executable);
+}
+
+TEST_CASE("a text that comes in parts of any size has the same mappings", "[process]") {
+  const std::string text{
+      "1000-2000 r-xp 0 fd:01 5   /usr/bin/python3.9 (deleted)\n"
+      "2000-3000 rw-p 0 00:00 0   [heap]\n"
+      "3000-4000 rw-p 1000 fd:01 5   /a\n"
+      "4000-5000 r--p 0 fd:01 6   /without a newline"};
+  const auto whole = parse_maps(text);
+  REQUIRE(whole.size() == 3);
+  for (std::size_t size = 1; size <= text.size(); ++size) {
+    std::vector<FileMapping> found;
+    const auto keep = [&](const FileMapping& mapping) {
+      found.push_back(mapping);
+      return true;
+    };
+    MapsParser parser;
+    for (std::size_t at = 0; at < text.size(); at += size) CHECK(parser.take(text.substr(at, size), keep));
+    parser.end(keep);
+    CHECK(found == whole);
+  }
+}
+
+TEST_CASE("a visitor that has seen enough is told no more", "[process]") {
+  int seen = 0;
+  MapsParser parser;
+  CHECK_FALSE(
+      parser.take("1000-2000 r-xp 0 fd:01 5 /a\n2000-3000 r-xp 0 fd:01 5 /b\n3000-4000 r-xp", [&](auto&) {
+        ++seen;
+        return false;
+      }));
+  CHECK(seen == 1);
 }
 
 TEST_CASE("mappings come in the order of their lines", "[process]") {

@@ -1,8 +1,11 @@
 #include "sampler/process/process.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -13,6 +16,7 @@
 #include "catch.h"
 #include "not_run.h"
 #include "sampler/base/error.h"
+#include "temporary_directory.h"
 #include "test_child.h"
 
 namespace sampler {
@@ -212,12 +216,13 @@ TEST_CASE("who is being killed or exits is ending", "[process]") {
 
 TEST_CASE("our own program is among our mappings and can be opened through them", "[process]") {
   const Process self{Pid{::getpid()}};
-  const auto mappings = self.file_mappings();
   const auto here = reinterpret_cast<std::uint64_t>(&stat_text);  // NOLINT: an address as a number
-  const auto found = std::find_if(mappings.begin(), mappings.end(), [&](const FileMapping& mapping) {
-    return mapping.start.value <= here && here < mapping.end.value;
-  });
-  REQUIRE(found != mappings.end());
+  std::optional<FileMapping> found;
+  REQUIRE(visit_mappings(self.pid(), [&](const FileMapping& mapping) {
+    if (mapping.start.value <= here && here < mapping.end.value) found = mapping;
+    return !found;
+  }));
+  REQUIRE(found);
   const auto file = self.open_mapping(*found);
   REQUIRE(file);
   std::array<char, 4> magic{};
@@ -233,13 +238,47 @@ TEST_CASE("a mapping whose name leads to another file is not opened by it", "[pr
   CHECK(file.error() != 0);
 }
 
+TEST_CASE("mappings beyond 16 MiB of text are seen, and keep no memory", "[process]") {
+  constexpr int count = 60'000;
+  constexpr std::size_t page = 4096;
+  const TemporaryDirectory directory;
+  std::string path = directory.path(std::string(250, 'x'));
+  for (int depth = 0; depth < 2; ++depth) {
+    REQUIRE(::mkdir(path.c_str(), 0700) == 0);
+    path += '/' + std::string(250, 'x');
+  }
+  std::ofstream{path} << std::string(page, 'x');
+  const Pipe ready;
+  const Pipe done;
+  const TestChild child{[&] {
+    const int file = ::open(path.c_str(), O_RDONLY);
+    for (int i = 0; i < count; ++i) {
+      if (::mmap(nullptr, page, PROT_READ, MAP_PRIVATE, file, 0) == MAP_FAILED) ::_exit(1);
+    }
+    ready.give();
+    (void)done.take();
+  }};
+  REQUIRE(ready.take());
+  int seen = 0;
+  REQUIRE(visit_mappings(child.pid(), [&](const FileMapping& mapping) {
+    if (mapping.path == path) ++seen;
+    return true;
+  }));
+  CHECK(seen == count);
+}
+
 TEST_CASE("an ended process has no mappings", "[process]") {
   const Pipe pipe;
   TestChild child{[&] { (void)pipe.take(); }};
   const Process process{child.pid()};
-  CHECK_FALSE(process.file_mappings().empty());
+  const auto count = [&] {
+    int seen = 0;
+    static_cast<void>(visit_mappings(process.pid(), [&](auto&) { return ++seen > 0; }));
+    return seen;
+  };
+  CHECK(count() > 0);
   child.end();
-  CHECK(process.file_mappings().empty());
+  CHECK(count() == 0);
 }
 
 TEST_CASE("nobody traces us", "[process]") {

@@ -1,4 +1,4 @@
-#include "sampler/cpython/runtime_locator.h"
+#include "sampler/cpython/runtime_state.h"
 
 #include <cstdint>
 
@@ -46,6 +46,28 @@ TEST_CASE("a runtime without an interpreter or a thread is not initialised yet",
     CHECK_FALSE(is_initialised(empty.memory, empty.runtime));
     empty.add_interpreter();
     CHECK_FALSE(is_initialised(empty.memory, empty.runtime));
+  }
+}
+
+TEST_CASE("a thread that names another interpreter proves none", "[cpython]") {
+  for (const auto version : kinds) {
+    Initialised foreign{version};
+    foreign.python.memory.put(foreign.thread + foreign.python.layout.thread.interpreter.offset,
+                              foreign.python.memory.add(512));
+    CHECK_FALSE(foreign.is_ready());
+  }
+}
+
+TEST_CASE("a runtime whose code objects' type is not that of its program is not its program's", "[cpython]") {
+  for (const auto version : kinds) {
+    Initialised unused{version}, untyped{version}, nowhere{version};
+    unused.python.set_type_flags(~(std::uint64_t{1} << 12U));
+    CHECK_FALSE(unused.is_ready());
+    const auto object_type = untyped.python.layout.object.type.offset;
+    untyped.python.memory.put(untyped.python.runtime.code_type + object_type, untyped.python.memory.add(400));
+    CHECK_FALSE(untyped.is_ready());
+    nowhere.python.runtime.code_type = {};
+    CHECK_FALSE(nowhere.is_ready());
   }
 }
 
