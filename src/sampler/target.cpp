@@ -201,7 +201,7 @@ void Target::begin(Clock::time_point now) {
 void Target::add(PythonRuntime runtime) {
   auto sampler = std::make_unique<InterpreterSampler>(process_->pid(), *memory_, runtime, options_, tracer_,
                                                       preemptor_, recording_);
-  interpreters_.push_back({std::move(runtime), std::move(sampler)});
+  interpreters_.push_back({std::move(runtime), std::move(sampler), false});
 }
 
 bool Target::take_others() {
@@ -234,8 +234,11 @@ void Target::look_for_others(Clock::time_point now) {
 void Target::drop_ended(Clock::time_point now) {
   // One stays, whatever has become of it: the process may be ending.
   for (std::size_t i = 0; i < interpreters_.size() && interpreters_.size() > 1;) {
-    auto& [runtime, sampler] = interpreters_[i];
-    if (sampler->next_give_up() || is_initialised(*memory_, runtime)) {
+    auto& [runtime, sampler, is_missed] = interpreters_[i];
+    const bool is_there = sampler->next_give_up() || is_initialised(*memory_, runtime);
+    // A list of threads that is just being changed is no end.
+    if (is_there || !std::exchange(is_missed, true)) {
+      is_missed = !is_there;
       ++i;
       continue;
     }

@@ -79,6 +79,7 @@ class Target {
   struct Sampled {
     PythonRuntime runtime;
     std::unique_ptr<InterpreterSampler> sampler;
+    bool is_missed = false;  ///< at the last look it did not prove itself
   };
 
   /// As fast as it goes is no faster than the stops, whether that was asked for or a high rate cannot be
