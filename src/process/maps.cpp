@@ -10,6 +10,7 @@
 #include <charconv>
 
 #include "sampler/base/file.h"
+#include "sampler/process/process.h"
 
 namespace sampler {
 namespace {
@@ -73,7 +74,8 @@ void MapsParser::end(const MappingVisitor& visit) {
 }
 
 Result<MapsReader, int> MapsReader::open(Pid pid) {
-  auto file = open_file(fmt::format("/proc/{}/maps", number(pid)), O_RDONLY);
+  const auto living = living_thread(pid).value_or(Tid{number(pid)});
+  auto file = open_file(fmt::format("/proc/{}/task/{}/maps", number(pid), number(living)), O_RDONLY);
   if (!file) return Failure{file.error()};
   return MapsReader{std::move(*file)};
 }

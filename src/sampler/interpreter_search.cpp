@@ -117,10 +117,9 @@ SearchThread::~SearchThread() {
   desk_->changed.notify_one();
 }
 
-std::future<InterpreterSearch> SearchThread::run(InterpreterSearch search,
-                                                 void (InterpreterSearch::*run)()) {
-  std::packaged_task<InterpreterSearch()> task{[search = std::move(search), run]() mutable {
-    (search.*run)();
+std::future<InterpreterSearch> SearchThread::run(InterpreterSearch search, void (InterpreterSearch::*how)()) {
+  std::packaged_task<InterpreterSearch()> task{[search = std::move(search), how]() mutable {
+    (search.*how)();
     return std::move(search);
   }};
   auto result = task.get_future();

@@ -185,9 +185,9 @@ std::optional<bool> Target::search_apart() {
 
 void Target::begin(Clock::time_point now) {
   const auto status = read_status(std::to_string(number(process_->pid())));
-  const auto numbers = status ? status->numbers : std::nullopt;
+  const auto inner = status && status->numbers ? number(status->numbers->inner) : number(process_->pid());
   for (auto& runtime : std::exchange(found_, {})) {
-    runtime.main_thread = Tid{numbers ? number(numbers->inner) : number(process_->pid())};
+    runtime.main_thread = Tid{inner};
     add(std::move(runtime));
   }
   was_python_ = true;
@@ -228,7 +228,8 @@ void Target::look_for_others(Clock::time_point now) {
   }
   drop_ended(now);
   // It is on a thread of its own: a new file may be on a filesystem that does not answer.
-  if (finder_.has_new_file()) running_search_ = search_thread_.run(new_search(), &InterpreterSearch::run_for_others);
+  if (finder_.has_new_file())
+    running_search_ = search_thread_.run(new_search(), &InterpreterSearch::run_for_others);
 }
 
 void Target::drop_ended(Clock::time_point now) {
@@ -326,8 +327,8 @@ void Target::work(Clock::time_point now) {
       now = Clock::now();  // to read 60,000 mappings takes 0.4 s
       begin(now);
     }
-    is_lost_ = has_found && interpreters_.empty() && was_python_ && now > search_end_ &&
-               !has_no_memory(*process_);
+    is_lost_ =
+        has_found && interpreters_.empty() && was_python_ && now > search_end_ && !has_no_memory(*process_);
     has_ended_ = interpreters_.empty() && !process_->is_alive();
     if (is_lost_ || has_ended_) is_done_ = true;
   } else if (!interpreters_.empty() && (running_search_.valid() || now >= finder_.next_look())) {

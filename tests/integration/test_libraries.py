@@ -2,6 +2,7 @@
 beside another Python, in a process with more mappings than fit 16 MiB."""
 import collections
 import os
+import shutil
 import signal
 import sys
 import unittest
@@ -53,14 +54,12 @@ class Copied(unittest.TestCase):
         relocations = programs.run_tool("readelf", "-rW", path)
         for name in names:
             self.assertRegex(relocations, r"R_X86_64_COPY\s.* %s\b" % name)
-        home = os.path.dirname(os.path.dirname(interpreter.executable))
+        home = programs.run_tool(interpreter.executable, "-c", "import sys; print(sys.prefix)").strip()
         process = programs.start_ready(self, path, SPIN, env=dict(os.environ, PYTHONHOME=home))
         assert_chain_seen(self, process.pid)
 
     def test_every_python_in_a_library(self):
-        found = with_libraries()
-        self.assertTrue(found, "no Python with a shared libpython, such as pyenv's")
-        for interpreter in found:
+        for interpreter in with_libraries() or [programs.shared_python(self)]:
             runtime = "_PyRuntime" if interpreter.version >= (3, 7) else "_PyThreadState_Current"
             for names in (("PyCode_Type",), ("PyCode_Type", "PyType_Type", runtime)):
                 with self.subTest(interpreter=interpreter, names=names):
@@ -69,7 +68,7 @@ class Copied(unittest.TestCase):
 
 class MappedAgain(unittest.TestCase):
     def test_a_library_that_is_mapped_as_data_too(self):
-        interpreter, = programs.shared_pythons(self, 1)
+        interpreter = programs.shared_python(self)
         for kind in ("whole", "executable", "start", "text", "slice", "all"):
             with self.subTest(kind=kind):
                 process = programs.start_ready(self, interpreter.executable, target("mapped_again.py"), kind)
@@ -78,11 +77,10 @@ class MappedAgain(unittest.TestCase):
 
 class Several(unittest.TestCase):
     def test_a_static_python_with_a_library_that_runs_nothing(self):
-        other, = programs.shared_pythons(self, 1)
         system = programs.run_tool(programs.SYSTEM_PYTHON, "-c", "import sysconfig; v = sysconfig.get_config_vars(); "
                                    "print(v['LIBDIR'] + '/' + v['INSTSONAME'] if v['Py_ENABLE_SHARED'] else "
                                    "'libpython%s.so.1.0' % v['py_version_short'])").strip()
-        for library in (system, harness.python_library(other)):
+        for library in (system, harness.python_library(programs.shared_python(self))):
             for words in ((), ("deep",)):
                 with self.subTest(library=library, words=words):
                     process = programs.start_ready(self, programs.SYSTEM_PYTHON, target("idle_library.py"), library, *words)
@@ -98,7 +96,13 @@ class Several(unittest.TestCase):
         process.stdin.flush()
 
     def pair(self):
-        return [harness.python_library(each) for each in programs.shared_pythons(self, 2)]
+        """Two libraries, of two versions where there are."""
+        shared = programs.shared_pythons()
+        found = [harness.python_library(shared[version]) for version in sorted(shared)[-2:]]
+        if len(found) == 2:
+            return found
+        library = harness.python_library(programs.shared_python(self))
+        return [library, shutil.copy(library, harness.scratch(self))]
 
     def test_two_that_run_are_sampled_at_each_tick(self):
         first, second = self.pair()
@@ -157,7 +161,7 @@ class ManyMappings(unittest.TestCase):
         path = os.path.join(directory, "python-shard-" + "x" * 100)
         with open(path, "wb") as file:
             file.write(b"\0" * 4096)
-        interpreter, = programs.shared_pythons(self, 1)
+        interpreter = programs.shared_python(self)
         process = programs.start_ready(self, interpreter.executable, target("many_maps.py"), "60000", path)
         with open("/proc/%d/maps" % process.pid, "rb") as maps:
             self.assertGreater(len(maps.read()), 16 << 20)

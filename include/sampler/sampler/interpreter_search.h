@@ -47,7 +47,7 @@ class SearchThread {
 
   /// By run() or by run_for_others(), and only while no other search goes on.
   [[nodiscard]] std::future<InterpreterSearch> run(InterpreterSearch search,
-                                                   void (InterpreterSearch::*run)());
+                                                   void (InterpreterSearch::*how)());
 
  private:
   struct Desk;
