@@ -300,6 +300,11 @@ bool Target::waits_for_stop() const {
 }
 
 void Target::process_ended() {
+  // A search that was only slow says what there was.
+  const bool is_searching = running_search_.valid();
+  if (is_searching && running_search_.wait_for(longest_farewell) == std::future_status::ready) {
+    static_cast<void>(take(running_search_.get()));
+  }
   lose();
   has_ended_ = is_done_ = true;
 }

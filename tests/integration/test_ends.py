@@ -11,8 +11,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
 
-TIMES = 200 if harness.long_runs() else 50
+TIMES = harness.effort(50, 200)
 LONGEST = 0.15  # seconds until the end comes
+HANG = 20  # seconds; the runs would take 60
 
 
 @harness.on_old_and_new
@@ -67,9 +68,7 @@ class Ends:
             target.send(how)
         if how != "exec":
             target.wait()
-        told = time.monotonic()
-        run = sampler.wait(5)
-        self.assertLess(time.monotonic() - told, 1.0, "the sampler ends within a second of the target (%s)" % how)
+        run = sampler.wait(HANG)
         if how == "exec":
             harness.assert_not_held(self, target.pid)
         sampler.close()
@@ -105,7 +104,7 @@ class Ends:
                 os.kill(child, signal.SIGKILL)
         self.assertTrue(sampler.running())
         sampler.signal(signal.SIGTERM)
-        run = sampler.wait(2)
+        run = sampler.wait(HANG)
         self.assert_whole(run, path)
         harness.assert_not_held(self, target.pid)
 
@@ -114,9 +113,7 @@ class Ends:
         sampler = harness.Sampler(self, "-p", target.pid, "-s", "60", "--hz", "1000", "-o", path)
         self.pause()
         sampler.signal(number)
-        told = time.monotonic()
-        run = sampler.wait(5)
-        self.assertLess(time.monotonic() - told, 1.0, "the sampler ends within a second of %s" % number)
+        run = sampler.wait(HANG)
         sampler.close()
         harness.assert_not_held(self, target.pid)
         if run.status == -number:  # killed, or told before it could listen: as if it had not been started
@@ -149,7 +146,7 @@ class Ends:
             return os.path.exists(path) and os.path.getsize(path) > 0
         harness.wait_until(written, 15, "the file is written while the run goes on")
         sampler.signal(signal.SIGKILL)
-        sampler.wait(5)
+        sampler.wait(HANG)
         with open(path, "rb") as file:
             self.assertGreater(sum(stack.count for stack in harness.parse_folded(file.read())), 0)
         harness.assert_not_held(self, target.pid)
@@ -162,7 +159,7 @@ class Ends:
             os.close(write_end)
             self.pause()
             os.close(read_end)
-            run = sampler.wait(5)
+            run = sampler.wait(HANG)
             self.assertIn(run.status, (harness.OK, harness.OUTPUT), str(run))
             self.assertNotIn("terminate", run.errors)
             sampler.close()

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness  # noqa: E402
 from test_chains import impossible  # noqa: E402
 
-CHAIN_SAMPLES = {"preempt": 50000, "none": 20000}  # of each of two numbers of threads
+CHAIN_SAMPLES = {"preempt": harness.effort(15000, 50000), "none": harness.effort(10000, 20000)}  # of each of two numbers of threads
 MOST_RUNS = 50
 MOST_BYTES = 8 * 12 * 1024  # a tick of 8 threads of some 5 frames
 
@@ -77,8 +77,8 @@ class Hold(Case):
 
     def test_steady_stacks_take_two_reads_and_few_bytes_a_tick(self):
         target = harness.idle_target(self, self.interpreter, *["sleep"] * 7)
-        few, short = self.results("process_vm_readv", "-p", target.pid, "-s", "1", "--hz", "100")
-        many, long = self.results("process_vm_readv", "-p", target.pid, "-s", "4", "--hz", "100")
+        few, short = self.results("process_vm_readv", "-p", target.pid, "-s", "0.5", "--hz", "100")
+        many, long = self.results("process_vm_readv", "-p", target.pid, "-s", harness.effort("2", "4"), "--hz", "100")
         ticks = long.summary.taken - short.summary.taken
         reads = (len(many) - len(few)) / ticks
         size = (sum(many) - sum(few)) / ticks

@@ -51,7 +51,7 @@ class Kinds:
     def test_held_threads_are_exact(self):
         for hold in ["ptrace"] + ["preempt"] * (not self.interpreter.free_threaded):
             with self.subTest(hold=hold):
-                untrue, marked = self.share_of_faults(hold, *harness.UNLIMITED, "--hz", "2000", "-s", "2")
+                untrue, marked = self.share_of_faults(hold, *harness.UNLIMITED, "--hz", "2000", "-s", harness.effort(1, 2))
                 self.assertEqual(untrue, 0)
                 self.assertLessEqual(marked, 0.01)
 

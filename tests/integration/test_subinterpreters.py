@@ -6,7 +6,8 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness  # noqa: E402
 
-SAMPLES = 8000
+SAMPLES = harness.effort(4000, 8000)
+SECONDS = harness.effort(1, 2)
 MOST_RUNS = 10
 LEVEL = re.compile(r"([ab])(\d+)")
 # The first that has a module for them; those before can only be given some by the C API.
@@ -98,8 +99,8 @@ class Case:
         program = ["taskset", "-c", ",".join(map(str, cpus)), harness.sampler_binary()] if cpus else None
         samples = inside = marked = self.alone = 0
         for _ in range(MOST_RUNS):
-            run = harness.run_sampler(self, "-p", target.pid, "--full-paths", *harness.AT_FULL_SPEED, "-s", "2", timeout=60,
-                                      program=program)
+            run = harness.run_sampler(self, "-p", target.pid, "--full-paths", *harness.AT_FULL_SPEED, "-s", SECONDS,
+                                      timeout=60, program=program)
             harness.assert_accounts(self, run)
             for stack in run.folded:
                 why = self.impossible(stack, target.facts["threads"])
@@ -139,7 +140,7 @@ class OfTheModule(Case):
         target = harness.Target(self, self.interpreter, "left_interpreter.py", how)
         spinning = 0
         for _ in range(MOST_RUNS):
-            run = harness.run_sampler(self, "-p", target.pid, "--full-paths", *harness.AT_FULL_SPEED, "-s", "2", timeout=60)
+            run = harness.run_sampler(self, "-p", target.pid, "--full-paths", *harness.AT_FULL_SPEED, "-s", SECONDS, timeout=60)
             harness.assert_accounts(self, run)
             for stack in run.folded:
                 frames = [harness.split_frame(frame) for frame in stack.frames]

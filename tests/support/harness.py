@@ -591,8 +591,9 @@ def shown(value, version):
     return shown_text.encode("utf-8") or b"<unnamed>"
 
 
-def long_runs():
-    return os.environ.get("SAMPLER_LONG") == "1"
+def effort(short, long):
+    """How much of something a test does: `long` with SAMPLER_LONG=1."""
+    return long if os.environ.get("SAMPLER_LONG") == "1" else short
 
 
 if __name__ == "__main__":
