@@ -22,4 +22,9 @@ namespace sampler {
 /// At least 1 ns for every positive number, so that a tiny time is not taken for none; nothing beyond 10^9 s.
 [[nodiscard]] std::optional<std::chrono::nanoseconds> nanoseconds_of(double seconds) noexcept;
 
+/// The other way, as a number to show.
+[[nodiscard]] inline double seconds(std::chrono::nanoseconds time) noexcept {
+  return std::chrono::duration<double>(time).count();
+}
+
 }  // namespace sampler

@@ -218,10 +218,6 @@ double max_overhead_of(const GivenOptions& given) {
        "use --max-overhead with a number from 0 to 100, such as --max-overhead 5; 0 is no limit");
 }
 
-double seconds(nanoseconds time) {
-  return std::chrono::duration<double>(time).count();
-}
-
 void check_interval(const SamplingOptions& sampling, const GivenOptions& given) {
   const bool is_one_tick = sampling.duration == nanoseconds{0};
   if (!sampling.duration || is_one_tick || sampling.interval <= *sampling.duration) return;

@@ -27,7 +27,7 @@ Findings step_findings(std::span<const LocateStep> steps) {
 }
 
 Findings interpreter_findings(std::string_view path, const ThreadList& list) {
-  const auto text = fmt::format("the Python in {} is initialised; interpreters: {}, their threads: {}", path,
+  const auto text = fmt::format("the Python in {} is initialised; interpreters: {}, thread states: {}", path,
                                 list.interpreters.size(), list.threads.size());
   if (list.is_damaged) return {{Verdict::note, text + ", changing while they were counted", {}}};
   return {{Verdict::ok, text, {}}};

@@ -9,14 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "number.h"
+
 namespace sampler {
 namespace {
 
 using std::chrono::nanoseconds;
-
-double seconds(nanoseconds time) {
-  return std::chrono::duration<double>(time).count();
-}
 
 std::string counted(std::uint64_t count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");

@@ -5,11 +5,8 @@
 namespace sampler {
 namespace {
 
-// _PyStackChunk: previous, size, and the index that its top had when the next one was added; data follows.
-// The first word of the first chunk's data is never used.
 constexpr std::uint64_t word = sizeof(RemoteAddress);
-constexpr std::uint64_t top_index = 2 * word;
-constexpr std::uint64_t chunk_head = 3 * word;
+constexpr std::uint64_t top_index = 2 * word;  // in a chunk
 
 RemoteAddress below(RemoteAddress address, std::uint64_t bytes) {
   return {address.value - bytes};

@@ -15,6 +15,10 @@ namespace sampler {
 // pushes in between on the C stack; neither breaks the row. Frames whose place is right from the root on are
 // the ones that live: the first is always at the same place, and each says where the next one is.
 
+/// Bytes of _PyStackChunk before its data: previous, size, and the index that its top had when the next one
+/// was added. The first word of the first chunk's data is never used.
+inline constexpr std::uint64_t chunk_head = 3 * sizeof(RemoteAddress);
+
 /// Where a frame on the data stack ends; null for a frame that lies elsewhere and where the layout does not
 /// tell.
 [[nodiscard]] RemoteAddress end_on_data_stack(const Layout& layout, const FrameFields& fields,

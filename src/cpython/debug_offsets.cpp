@@ -12,7 +12,6 @@ namespace sampler {
 namespace {
 
 constexpr std::string_view cookie = "xdebugpy";
-constexpr std::size_t word_size = sizeof(std::uint64_t);
 constexpr std::size_t most_words = 1024;
 /// What every version's table begins with (pycore_debug_offsets.h).
 constexpr std::array<std::string_view, 3> head_words{"cookie", "version", "free_threaded"};
@@ -23,7 +22,7 @@ constexpr std::array<std::string_view, 3> head_words{"cookie", "version", "free_
 
 std::uint64_t word_at(std::span<const std::byte> bytes, std::size_t index) {
   std::uint64_t value = 0;
-  std::memcpy(&value, bytes.data() + index * word_size, word_size);
+  std::memcpy(&value, bytes.data() + index * sizeof value, sizeof value);
   return value;
 }
 
@@ -77,7 +76,8 @@ std::optional<PythonVersion> version_of_table(std::span<const std::byte> head) {
 std::optional<std::uint64_t> DebugOffsets::find(std::string_view word) const {
   const auto found = std::find(schema_.words.begin(), schema_.words.end(), word);
   const auto index = static_cast<std::size_t>(found - schema_.words.begin());
-  if (found == schema_.words.end() || (index + 1) * word_size > bytes_.size()) return std::nullopt;
+  if (found == schema_.words.end() || (index + 1) * sizeof(std::uint64_t) > bytes_.size())
+    return std::nullopt;
   return word_at(bytes_, index);
 }
 

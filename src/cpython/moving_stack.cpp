@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <array>
 
+#include "data_stack.h"
+
 namespace sampler {
 namespace {
 
-// _PY_DATA_STACK_CHUNK_SIZE, and the three words that a chunk begins with.
-constexpr std::uint64_t chunk_size = 16384;
+constexpr std::uint64_t chunk_size = 16384;  // _PY_DATA_STACK_CHUNK_SIZE
 constexpr std::uint64_t page_size = 4096;
-constexpr std::uint64_t chunk_head = 24;
 
 /// A frame of the program, not one that CPython puts between.
 bool is_programs(const ChainLink& link) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "sampler/base/ascii.h"
 #include "sampler/export/path_shortener.h"
 
 namespace sampler {
@@ -64,10 +65,6 @@ std::optional<std::string> escape_of(char32_t c) {
 
 void escape_at(std::string& text, std::size_t at) {
   text.replace(at, 1, fmt::format("\\x{:02x}", static_cast<unsigned>(static_cast<unsigned char>(text[at]))));
-}
-
-constexpr bool is_digit(char c) noexcept {
-  return c >= '0' && c <= '9';
 }
 
 // With decoded input Perl's \d takes digits of any script, so every byte beyond ASCII counts as one here.

@@ -4,12 +4,11 @@
 #include <array>
 #include <cstddef>
 
+#include "sampler/base/ascii.h"
+
 namespace sampler {
 namespace {
 
-constexpr bool is_digit(char c) noexcept {
-  return c >= '0' && c <= '9';
-}
 constexpr bool is_lower(char c) noexcept {
   return c >= 'a' && c <= 'z';
 }

@@ -1,7 +1,9 @@
-"""CPython's own tests end no worse while they are sampled, and every sampled line is one that its code has.
+"""CPython's own tests end no worse while they are sampled, every sampled line is one that its code has, and calls what is on
+top of it, as far as the source tells that.
 
 Takes hours: only with SAMPLER_CPYTHON_SUITE=1. SAMPLER_CPYTHON_TESTS: which of its tests (space separated).
 """
+import collections
 import json
 import os
 import re
@@ -16,6 +18,8 @@ TESTS = os.environ.get(
     "SAMPLER_CPYTHON_TESTS",
     "test_signal test_threading test_subprocess test_asyncio test_eintr test_faulthandler").split()
 LIMIT = 1800  # seconds for one of them
+FRAME = re.compile(r"(.*) \((/.*?\.py)(?::(\d+))?\)")
+MOST_IMPOSSIBLE = 1e-4  # of the calls that the source tells: tests replace functions while they run
 
 
 @unittest.skipUnless(os.environ.get("SAMPLER_CPYTHON_SUITE") == "1", "SAMPLER_CPYTHON_SUITE=1 is not set")
@@ -49,25 +53,44 @@ class Suite:
         print("%s %s sampled: exit status %d\n%s" % (self.interpreter.name, name, status, said[-600:]), file=sys.stderr)
         return status == 0
 
-    def check_places(self, path):
-        """Every frame of a file that exists stands on a line of its code."""
-        places = set()
-        with open(path, "rb") as file:
-            stacks = harness.parse_folded(file.read())
-        self.assertTrue(stacks)
+    def ask(self, oracle, questions):
+        """What a program says of the library's source, in the interpreter that ran it."""
+        path = os.path.join(self.directory, "questions.json")
+        with open(path, "w") as file:
+            json.dump(questions, file)
+        answer = subprocess.run([self.interpreter.executable, os.path.join(harness.TARGETS, oracle), path],
+                                stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=600, check=True)
+        return json.loads(answer.stdout)
+
+    def library_frames(self, stack):
+        """(file, name, line) of each frame; None where it is not of the library."""
+        for frame in map(harness.text, stack.frames):
+            match = FRAME.fullmatch(frame)
+            is_here = match and match.group(2).startswith(self.library)
+            yield (match.group(2), match.group(1), int(match.group(3)) if match.group(3) else None) if is_here else None
+
+    def check_calls(self, stacks):
+        """Every line calls what is on top of it, where its source tells what it calls."""
+        calls = collections.Counter()
         for stack in stacks:
-            for frame in map(harness.text, stack.frames):
-                match = re.fullmatch(r"(.*) \((/.*?\.py)(?::(\d+))?\)", frame)
-                if match and match.group(2).startswith(self.library):
-                    places.add((match.group(2), match.group(1), int(match.group(3)) if match.group(3) else None))
+            frames = list(self.library_frames(stack))
+            if harness.is_marked(stack):
+                continue
+            for caller, callee in zip(frames, frames[1:]):
+                if caller and callee and caller[2]:
+                    calls[caller[0], caller[2], callee[1].rsplit(".", 1)[-1]] += stack.count
+        answer = self.ask("callees.py", [call + (count,) for call, count in sorted(calls.items())])
+        impossible = sum(samples for _, _, _, samples, _ in answer["impossible"])
+        print("%s: %d calls on %d lines that tell what they call, %d impossible %s" % (
+            self.id(), answer["checked"], answer["lines"], impossible, answer["impossible"][:20]), file=sys.stderr)
+        self.assertGreater(answer["checked"], 0)
+        self.assertLessEqual(impossible, MOST_IMPOSSIBLE * answer["checked"], answer["impossible"])
+
+    def check_places(self, stacks):
+        """Every frame of a file that exists stands on a line of its code."""
+        places = {frame for stack in stacks for frame in self.library_frames(stack) if frame}
         self.assertTrue(places)
-        questions = os.path.join(self.directory, "places.json")
-        with open(questions, "w") as file:
-            json.dump(sorted(places, key=repr), file)
-        oracle = os.path.join(harness.TARGETS, "code_lines.py")
-        answer = subprocess.run([self.interpreter.executable, oracle, questions], stdout=subprocess.PIPE,
-                                stdin=subprocess.DEVNULL, timeout=600, check=True)
-        answer = json.loads(answer.stdout)
+        answer = self.ask("code_lines.py", sorted(places, key=repr))
         self.assertEqual(answer["unknown"], [])
         print("%s: %d places, each a line of its code" % (self.id(), answer["checked"]), file=sys.stderr)
 
@@ -80,11 +103,14 @@ class Suite:
             self.skipTest("%s comes without CPython's tests" % self.interpreter)
         for name in present:
             with self.subTest(name=name):
-                verdicts = []
+                verdicts, stacks = [], []
                 for number in range(3):
                     path = os.path.join(self.directory, "%s.%d.samp" % (name, number))
                     verdicts.append(self.sampled_verdict(name, path))
-                    self.check_places(path)
+                    with open(path, "rb") as file:
+                        stacks += harness.parse_folded(file.read())
+                self.check_places(stacks)
+                self.check_calls(stacks)
                 plain = self.plain_verdict(name) if verdicts.count(False) >= 2 else True
                 print("%s: passes sampled %s%s" % (self.id(), verdicts, "" if plain else ", fails unsampled"),
                       file=sys.stderr)

@@ -54,7 +54,7 @@ class Pythons(Case):
         self.assertRegex(text, r"(?m)^ok    /.*python.*, %s, has PyCode_Type$" % self.opened())
         self.assertRegex(text, r"(?m)^ok    it is Python %s, by its " % re.escape(version))
         self.assertRegex(text, r"(?m)^ok    its layout: built in")
-        self.assertRegex(text, r"(?m)^ok    the Python in /.+ is initialised; interpreters: 1, their threads: 3$")
+        self.assertRegex(text, r"(?m)^ok    the Python in /.+ is initialised; interpreters: 1, thread states: 3$")
 
     def test_a_layout_of_a_directory_is_named(self):
         version = pythons.ask(self.interpreter.executable).version

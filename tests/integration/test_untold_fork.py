@@ -44,7 +44,7 @@ class UntoldFork:
         self.assertEqual(run.total, run.summary.taken, str(run))
         target.send("spin")
         harness.wait_busy(pid)
-        for hold in ("ptrace", "none"):
+        for hold in ["ptrace", "none"] + ["preempt"] * (not self.interpreter.free_threaded):
             with self.subTest(hold=hold):
                 run, leaves = self.sample(pid, "--hold", hold)
                 self.assertEqual(leaves, {pid: {"spin"}}, str(run))

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -8,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -51,7 +51,9 @@ struct MappedPart {
   std::uint64_t start = 0;
   std::uint64_t file_offset = 0;
 
-  friend auto operator<=>(const MappedPart&, const MappedPart&) = default;
+  friend bool operator<(const MappedPart& a, const MappedPart& b) noexcept {
+    return std::tie(a.start, a.file_offset) < std::tie(b.start, b.file_offset);
+  }
 };
 
 /// A 64-bit x86-64 ELF file. It is read with pread(2), never mapped: a file that shrinks while we look is an

@@ -18,7 +18,7 @@ TEST_CASE("interpreters and their threads are counted", "[cli]") {
   list.threads.resize(5);
   CHECK(interpreter_findings("/opt/libpython3.12.so.1.0", list) ==
         Findings{{Verdict::ok,
-                  "the Python in /opt/libpython3.12.so.1.0 is initialised; interpreters: 2, their threads: 5",
+                  "the Python in /opt/libpython3.12.so.1.0 is initialised; interpreters: 2, thread states: 5",
                   ""}});
 }
 
