@@ -120,6 +120,21 @@ bool has_not_begun(const WalkedChain& chain) {
   return !leaf.code->has_begun_at(leaf.instruction);
 }
 
+/// Whether the leaf can be of a call that is over. It says that it does not run, and has an empty value
+/// stack, as return leaves it; its caller says that it is in another call, and was never seen in one of the
+/// leaf's code. Then a frame is being made in the leaf's place, whose address the loop has already.
+bool may_be_left_over(const Walk& walk, const WalkedChain& chain) {
+  if (chain.links.size() < 2 || has_not_begun(chain)) return false;
+  const auto& leaf = chain.links[0];
+  const auto& caller = chain.links[1];
+  if (leaf.end.is_null() || caller.frame.code == nullptr) return false;
+  const auto stack_top = leaf.fields.stack_top;  // -1: it runs
+  const bool may_have_returned = walk.layout().frame.stack_top.exists() && stack_top >= 0 &&
+                                 static_cast<std::uint64_t>(stack_top) <= leaf.frame.code->local_words();
+  return may_have_returned && !caller.frame.code->has_called(caller.frame.instruction, *leaf.frame.code) &&
+         tie_of(walk.memory, walk.layout(), caller, leaf) == Tie::calls_another;
+}
+
 /// The first of the chain's frames outside of its leaf that is the program's; null where there is none.
 const ChainLink* caller_of_leaf(const WalkedChain& chain) {
   const auto caller = std::find_if(chain.links.begin() + 1, chain.links.end(),
@@ -199,6 +214,13 @@ bool may_be_loop(const Walk& walk, std::span<const std::byte> c_stack, std::size
   return false;
 }
 
+/// Whether a chain has all frames of the data stack, but for one that is about to be called at most.
+bool ends_at_top(const Walk& walk, const WalkedChain& chain) {
+  if (count_unproven(walk.memory, chain) != 0) return false;
+  const auto top = top_of(walk.memory, walk.runtime, walk.codes, walk.start.data_stack, chain);
+  return top == Top::reached || top == Top::one_more;
+}
+
 /// The chain of the evaluation loop that called the innermost one, which itself does not tell yet: the
 /// nearest on the C stack whose frames are all of the thread's.
 std::optional<WalkedChain> chain_of_calling_loop(const Walk& walk) {
@@ -210,17 +232,17 @@ std::optional<WalkedChain> chain_of_calling_loop(const Walk& walk) {
   int tried = 0;
   for (auto at = sizeof(RemoteAddress); at + size <= c_stack.size() && tried < most_tried;
        at += sizeof(RemoteAddress)) {
-    if (!may_be_loop(walk, c_stack, at, size)) continue;
     const auto current = loop_at(walk, c_stack, at).current;
+    // A frame on the C stack is a trampoline, which calls nothing.
+    const bool is_on_c_stack = current.value - walk.start.loop.value < c_stack.size();
+    if (is_on_c_stack || !may_be_loop(walk, c_stack, at, size)) continue;
     ++tried;
     auto chain = walk_from(walk, current, {});
     // What calls is a frame of the program, and has begun. Else the words are two pointers that are no
     // loop's.
     const bool may_call = chain.end == StackEnd::complete && !chain.links.empty() &&
                           chain.links.front().frame.code != nullptr && !has_not_begun(chain);
-    if (!may_call || count_unproven(walk.memory, chain) != 0) continue;
-    const auto top = top_of(walk.memory, walk.runtime, walk.codes, walk.start.data_stack, chain);
-    if (top == Top::reached || top == Top::one_more) return chain;
+    if (may_call && ends_at_top(walk, chain)) return chain;
   }
   return std::nullopt;
 }
@@ -234,10 +256,7 @@ WalkedChain chain_outside_of_loop(const Walk& walk, WalkedChain chain) {
   }
   if (!start.caller.is_null()) {
     auto outer = walk_from(walk, start.caller, start.caller);
-    const bool is_in_place =
-        !is_told || (count_unproven(walk.memory, outer) == 0 &&
-                     top_of(walk.memory, walk.runtime, walk.codes, start.data_stack, outer) == Top::reached);
-    if (outer.end == StackEnd::complete && is_in_place) return outer;
+    if (outer.end == StackEnd::complete && (!is_told || ends_at_top(walk, outer))) return outer;
   }
   if (!is_told) return chain;
   // What could not be read is a part of the stack; what could be read is no stack of this moment.
@@ -354,6 +373,7 @@ WalkedChain walk_chain(RemoteMemory& memory, const PythonRuntime& runtime, CodeC
   const bool is_sure = chain.end == StackEnd::complete && came_by;
   switch (is_sure ? top_of(memory, runtime, codes, start.data_stack, chain) : Top::missed) {
     case Top::reached:
+      if (may_be_left_over(walk, chain)) chain.end = StackEnd::unreadable;
       return chain;
     case Top::one_more:
     case Top::unmade:
