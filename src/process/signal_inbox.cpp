@@ -28,6 +28,13 @@ bool is_ignored(int signal) {
          action.sa_handler == SIG_IGN;  // NOLINT: sa_handler is a union member
 }
 
+/// Whether our whole group got the signal, from a key or as its session has ended. Of a terminal that is gone
+/// the kernel tells the session's leader alone.
+bool is_of_group(const signalfd_siginfo& info) {
+  const bool is_for_leader = info.ssi_signo == SIGHUP && ::getsid(0) == ::getpid();
+  return info.ssi_code == SI_KERNEL && !is_for_leader;
+}
+
 }  // namespace
 
 SignalInbox::SignalInbox() {
@@ -53,7 +60,7 @@ std::vector<ReceivedSignal> SignalInbox::take() {
   std::vector<ReceivedSignal> received;
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-    received.push_back({static_cast<int>(info.ssi_signo), info.ssi_code == SI_KERNEL});
+    received.push_back({static_cast<int>(info.ssi_signo), is_of_group(info)});
   }
   return received;
 }
