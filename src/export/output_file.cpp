@@ -83,6 +83,8 @@ std::string cure(int code, const std::string& path) {
     case EDQUOT:
     case EFBIG:
       return "make room, or choose another -o";
+    case EPIPE:
+      return "its reader has closed it: one that reads to the end is needed, such as flamegraph.pl < FIFO";
     case ENXIO:
     case EINTR:
       return "open its other end for reading, such as flamegraph.pl < FIFO";
@@ -332,7 +334,8 @@ WriteOutcome OutputFile::write_stream(int fd, const Produce& produce, const Keep
   // A pipe that poll calls writable takes PIPE_BUF bytes without blocking, so a signal is never waited out.
   const auto may_write = [&](int to) { return wait_writable(to, keep_waiting); };
   const int code = copy_to(fd, PIPE_BUF, may_write, produce);
-  if (code == EPIPE) return WriteOutcome::closed;
+  // Who closes a standard output has had enough; the reader of a FIFO came for the profile.
+  if (code == EPIPE && kind_ != Kind::fifo) return WriteOutcome::closed;
   if (code != 0) fail(code);
   return WriteOutcome::written;
 }

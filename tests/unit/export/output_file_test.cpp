@@ -12,6 +12,7 @@
 #include <fstream>
 #include <future>
 #include <iterator>
+#include <optional>
 
 #include "catch.h"
 #include "not_run.h"
@@ -319,6 +320,23 @@ TEST_CASE("a pipe that nobody empties is waited for until the caller gives up", 
   const std::string big(1'000'000, 'x');
   const auto error = error_of([&] { output.write(text(big), [] { return false; }); });
   check_text(error, "had to wait for a reader", "reading");
+}
+
+TEST_CASE("a FIFO whose reader goes away is an error", "[export]") {
+  std::signal(SIGPIPE, SIG_IGN);
+  const TemporaryDirectory directory;
+  const auto path = directory.path("fifo");
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  OutputFile output{path};
+  std::optional<UniqueFd> reader{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+  const std::string big(1'000'000, 'x');
+  const auto error = error_of([&] {
+    output.write([&](std::ostream& stream) {
+      reader.reset();
+      stream << big;
+    });
+  });
+  check_text(error, "Broken pipe", "reader");
 }
 
 TEST_CASE("a FIFO is opened at the end, for the reader that is waiting", "[export]") {
