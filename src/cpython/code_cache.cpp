@@ -183,9 +183,8 @@ CodeObject* CodeCache::find(RemoteMemory& memory, RemoteAddress address) {
     copy.bytecode = address + layout.code.bytecode.offset;
     copy.unit_count = field_at(object, layout.code.unit_count);
     copy.flags = field_at(object, layout.code.flags);
-    copy.local_words = static_cast<std::uint64_t>(std::max(field_at(object, layout.code.local_count), 0));
-    copy.frame_words =
-        copy.local_words + static_cast<std::uint64_t>(std::max(field_at(object, layout.code.stack_size), 0));
+    copy.frame_words = static_cast<std::uint64_t>(std::max(field_at(object, layout.code.local_count), 0)) +
+                       static_cast<std::uint64_t>(std::max(field_at(object, layout.code.stack_size), 0));
   }
   const bool looks_same = known && copy == known->copy_;
   // Between the two there may have been a third.

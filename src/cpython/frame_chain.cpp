@@ -120,21 +120,6 @@ bool has_not_begun(const WalkedChain& chain) {
   return !leaf.code->has_begun_at(leaf.instruction);
 }
 
-/// Whether the leaf can be of a call that is over. It says that it does not run, and has an empty value
-/// stack, as return leaves it; its caller says that it is in another call, and was never seen in one of the
-/// leaf's code. Then a frame is being made in the leaf's place, whose address the loop has already.
-bool may_be_left_over(const Walk& walk, const WalkedChain& chain) {
-  if (chain.links.size() < 2 || has_not_begun(chain)) return false;
-  const auto& leaf = chain.links[0];
-  const auto& caller = chain.links[1];
-  if (leaf.end.is_null() || caller.frame.code == nullptr) return false;
-  const auto stack_top = leaf.fields.stack_top;  // -1: it runs
-  const bool may_have_returned = walk.layout().frame.stack_top.exists() && stack_top >= 0 &&
-                                 static_cast<std::uint64_t>(stack_top) <= leaf.frame.code->local_words();
-  return may_have_returned && !caller.frame.code->has_called(caller.frame.instruction, *leaf.frame.code) &&
-         tie_of(walk.memory, walk.layout(), caller, leaf) == Tie::calls_another;
-}
-
 /// The first of the chain's frames outside of its leaf that is the program's; null where there is none.
 const ChainLink* caller_of_leaf(const WalkedChain& chain) {
   const auto caller = std::find_if(chain.links.begin() + 1, chain.links.end(),
@@ -373,7 +358,6 @@ WalkedChain walk_chain(RemoteMemory& memory, const PythonRuntime& runtime, CodeC
   const bool is_sure = chain.end == StackEnd::complete && came_by;
   switch (is_sure ? top_of(memory, runtime, codes, start.data_stack, chain) : Top::missed) {
     case Top::reached:
-      if (may_be_left_over(walk, chain)) chain.end = StackEnd::unreadable;
       return chain;
     case Top::one_more:
     case Top::unmade:

@@ -24,16 +24,12 @@ RawStack walk_frames(RemoteMemory& memory, const PythonRuntime& runtime, CodeCac
 }
 
 void learn_call(const RawStack& stack) {
-  if (stack.end != StackEnd::complete) return;
-  // A function that is mostly in calls of its own is seldom the leaf.
-  constexpr std::size_t most_learned = 2;
-  for (std::size_t i = 1; i < stack.frames.size() && i <= most_learned; ++i) {
-    const auto& callee = stack.frames[i - 1];
-    const auto& caller = stack.frames[i];
-    const bool is_call =
-        callee.code != nullptr && caller.code != nullptr && callee.code->has_begun_at(callee.instruction);
-    if (is_call) caller.code->note_call(caller.instruction, *callee.code);
-  }
+  if (stack.frames.size() < 2 || stack.end != StackEnd::complete) return;
+  const auto& leaf = stack.frames[0];
+  const auto& caller = stack.frames[1];
+  const bool is_call =
+      leaf.code != nullptr && caller.code != nullptr && leaf.code->has_begun_at(leaf.instruction);
+  if (is_call) caller.code->note_call(caller.instruction, leaf.code->makes_generator());
 }
 
 StackId decode_stack(const RawStack& stack, const Layout& layout, StackTable& stacks) {

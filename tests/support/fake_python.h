@@ -195,9 +195,6 @@ class FakePython {
   }
   /// Makes what is at an address a frame.
   void put_frame(RemoteAddress object, RemoteAddress code, RemoteAddress previous, std::int32_t index) {
-    if (layout.frame.stack_top.exists()) {  // it runs itself
-      memory.put(object + layout.frame.stack_top.offset, std::int32_t{-1});
-    }
     const auto& frame = layout.frame;
     memory.put(object + frame.executable.offset, code);
     memory.put(object + frame.previous.offset, previous);

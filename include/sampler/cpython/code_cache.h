@@ -1,7 +1,5 @@
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -34,7 +32,6 @@ struct CodeCopy {
   RemoteAddress bytecode;  ///< null where the bytecode is an object of its own
   std::int64_t unit_count = 0;
   std::int32_t flags = 0;         ///< co_flags; 0 where not laid out
-  std::uint64_t local_words = 0;  ///< that its frames have for locals
   std::uint64_t frame_words = 0;  ///< that its frames have for locals and value stack; 0 where not laid out
 
   friend bool operator==(const CodeCopy&, const CodeCopy&) = default;
@@ -62,9 +59,6 @@ class CodeObject {
   }
   /// What its frames have for locals and value stack, in words; 0 where nothing tells.
   [[nodiscard]] std::uint64_t frame_words() const noexcept { return copy_.frame_words; }
-  /// The part of these for locals: a frame of it that calls or has returned says so little where its value
-  /// stack is empty.
-  [[nodiscard]] std::uint64_t local_words() const noexcept { return copy_.local_words; }
   /// Whether a frame of it, copied while its thread ran, said of itself that it calls: another frame named it
   /// its caller. True where that has just become too much to be believed.
   bool note_silence(bool is_silent) noexcept {
@@ -76,17 +70,10 @@ class CodeObject {
   [[nodiscard]] bool is_silent() const noexcept { return silences_ >= most_silences; }
   /// It may be so.
   [[nodiscard]] bool may_be_silent() const noexcept { return silences_ >= most_silences / 8; }
-  /// An instruction of it was seen in a call of a frame that had begun, of this code.
-  void note_call(std::uint64_t instruction, const CodeObject& callee) {
+  /// An instruction of it was seen in a call of a frame that had begun: of a function's, or of a generator's.
+  void note_call(std::uint64_t instruction, bool of_generator) {
     auto& seen = calls_[instruction];
-    (callee.makes_generator() ? seen.generators : seen.functions) = true;
-    if (!seen.has(callee.address_) && seen.codes.size() < most_callees) seen.codes.push_back(callee.address_);
-  }
-  /// Whether an instruction has been seen to call this code, or too many to know them all.
-  [[nodiscard]] bool has_called(std::uint64_t instruction, const CodeObject& callee) const {
-    const auto seen = calls_.find(instruction);
-    return seen != calls_.end() &&
-           (seen->second.codes.size() == most_callees || seen->second.has(callee.address_));
+    (of_generator ? seen.generators : seen.functions) = true;
   }
   /// Whether all that an instruction has been seen to call are functions.
   [[nodiscard]] bool calls_functions(std::uint64_t instruction) const {
@@ -102,13 +89,7 @@ class CodeObject {
   friend class CodeCache;
   struct Callees {
     bool functions = false, generators = false;
-    std::vector<RemoteAddress> codes;
-
-    [[nodiscard]] bool has(RemoteAddress code) const {
-      return std::find(codes.begin(), codes.end(), code) != codes.end();
-    }
   };
-  static constexpr std::size_t most_callees = 8;
   /// Of a frame that does tell it is false every other time, at most.
   static constexpr std::uint32_t most_silences = 64;
   struct Identity {

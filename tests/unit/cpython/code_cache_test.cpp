@@ -240,33 +240,13 @@ TEST_CASE("a line table that is too long to be copied leaves the first line", "[
 
 TEST_CASE("what an instruction has been seen to call is remembered", "[cpython]") {
   Fixture target{{3, 12}};
-  constexpr std::int32_t generator = 0x20;
   auto* const code = target.find_anew(target.python.add_code({.version = 7}));
-  auto* const function = target.find_anew(target.python.add_code({.version = 8}));
-  auto* const maker = target.find_anew(target.python.add_code({.version = 9, .flags = generator}));
   REQUIRE(code != nullptr);
-  REQUIRE(function != nullptr);
-  REQUIRE(maker != nullptr);
   CHECK_FALSE(code->calls_functions(8));
-  CHECK_FALSE(code->has_called(8, *function));
-  code->note_call(8, *function);
+  code->note_call(8, false);
   CHECK(code->calls_functions(8));
-  CHECK(code->has_called(8, *function));
-  CHECK_FALSE(code->has_called(10, *function));
-  CHECK_FALSE(code->has_called(8, *maker));
-  code->note_call(8, *maker);
+  code->note_call(8, true);
   CHECK_FALSE(code->calls_functions(8));
-}
-
-TEST_CASE("an instruction that calls too much to be known may have called anything", "[cpython]") {
-  Fixture target{{3, 12}};
-  auto* const code = target.find_anew(target.python.add_code({.version = 7}));
-  REQUIRE(code != nullptr);
-  for (std::uint32_t i = 0; i < 8; ++i) {
-    CHECK_FALSE(code->has_called(8, *code));
-    code->note_call(8, *target.find_anew(target.python.add_code({.version = 8 + i})));
-  }
-  CHECK(code->has_called(8, *code));
 }
 
 TEST_CASE("an instruction is inside its code from one before the first unit to the last", "[cpython]") {
