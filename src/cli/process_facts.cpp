@@ -1,7 +1,6 @@
 #include "process_facts.h"
 
 #include <elf.h>
-#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -44,8 +43,7 @@ ProgramKind program_kind(std::string_view start) noexcept {
 
 std::optional<ProcessFacts> process_facts(const Process& process) {
   const auto pid = std::to_string(number(process.pid()));
-  const auto living = living_thread(process.pid()).value_or(Tid{number(process.pid())});
-  const auto task = fmt::format("{}/task/{}", pid, number(living));
+  const auto task = living_task(process.pid());
   const auto stat = read_stat(pid);
   const auto status = read_status(pid);
   if (!stat || !status) return std::nullopt;

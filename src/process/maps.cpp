@@ -74,8 +74,7 @@ void MapsParser::end(const MappingVisitor& visit) {
 }
 
 Result<MapsReader, int> MapsReader::open(Pid pid) {
-  const auto living = living_thread(pid).value_or(Tid{number(pid)});
-  auto file = open_file(fmt::format("/proc/{}/task/{}/maps", number(pid), number(living)), O_RDONLY);
+  auto file = open_file(fmt::format("/proc/{}/maps", living_task(pid)), O_RDONLY);
   if (!file) return Failure{file.error()};
   return MapsReader{std::move(*file)};
 }

@@ -114,6 +114,12 @@ std::optional<Tid> living_thread(Pid pid) {
   return living;
 }
 
+std::string living_task(Pid pid) {
+  const auto living = living_thread(pid);
+  const bool is_first = !living || number(*living) == number(pid);
+  return is_first ? std::to_string(number(pid)) : fmt::format("{}/task/{}", number(pid), number(*living));
+}
+
 Process::Process(Pid pid) : pid_{pid} {
   require_own_proc(pid);
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, number(pid), 0));
@@ -173,9 +179,7 @@ std::chrono::milliseconds Process::age() const {
 }
 
 std::string Process::proc_path(std::string_view entry) const {
-  const auto living = living_thread(pid_);
-  if (!living || number(*living) == number(pid_)) return fmt::format("/proc/{}/{}", number(pid_), entry);
-  return fmt::format("/proc/{}/task/{}/{}", number(pid_), number(*living), entry);
+  return fmt::format("/proc/{}/{}", living_task(pid_), entry);
 }
 
 bool Process::shows_calls() const {

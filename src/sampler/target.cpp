@@ -186,10 +186,8 @@ std::optional<bool> Target::search_apart() {
 void Target::begin(Clock::time_point now) {
   const auto status = read_status(std::to_string(number(process_->pid())));
   const auto inner = status && status->numbers ? number(status->numbers->inner) : number(process_->pid());
-  for (auto& runtime : std::exchange(found_, {})) {
-    runtime.main_thread = Tid{inner};
-    add(std::move(runtime));
-  }
+  main_thread_ = Tid{inner};
+  for (auto& runtime : std::exchange(found_, {})) add(std::move(runtime));
   was_python_ = true;
   if (pacer_) return;  // a run that goes on after an exec keeps its schedule
   pacer_.emplace(now, options_.interval, options_.duration, std::random_device{}());
@@ -199,6 +197,7 @@ void Target::begin(Clock::time_point now) {
 }
 
 void Target::add(PythonRuntime runtime) {
+  runtime.main_thread = main_thread_;
   auto sampler = std::make_unique<InterpreterSampler>(process_->pid(), *memory_, runtime, options_, tracer_,
                                                       preemptor_, recording_);
   interpreters_.push_back({std::move(runtime), std::move(sampler), false});
@@ -212,10 +211,7 @@ bool Target::take_others() {
   if (search.error) {
     log(LogLayer::sampler, LogLevel::warning, fmt::format("not sampled: {}", search.error->what()));
   }
-  for (auto& runtime : search.found) {
-    runtime.main_thread = interpreters_.front().runtime.main_thread;
-    add(std::move(runtime));
-  }
+  for (auto& runtime : search.found) add(std::move(runtime));
   return true;
 }
 
@@ -223,7 +219,6 @@ void Target::look_for_others(Clock::time_point now) {
   if (running_search_.valid() && !take_others()) return;
   for (auto& runtime : finder_.look_on(*memory_, now)) {
     runtime.tid_offset = interpreters_.front().runtime.tid_offset;
-    runtime.main_thread = interpreters_.front().runtime.main_thread;
     add(std::move(runtime));
   }
   drop_ended(now);

@@ -1,7 +1,5 @@
 #include "sampler/sampler/thread_roster.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <unordered_set>
 #include <utility>
@@ -17,8 +15,7 @@ namespace {
 std::optional<AddressRange> first_stack(Pid pid) {
   // The kernel keeps at least so much of the addresses below its start free for it (MIN_GAP).
   constexpr std::uint64_t most = std::uint64_t{128} << 20U;
-  const auto living = living_thread(pid).value_or(Tid{number(pid)});
-  const auto stat = read_stat(fmt::format("{}/task/{}", number(pid), number(living)));
+  const auto stat = read_stat(living_task(pid));
   if (!stat || stat->stack_start <= most) return std::nullopt;
   return AddressRange{RemoteAddress{stat->stack_start - most}, RemoteAddress{stat->stack_start}};
 }

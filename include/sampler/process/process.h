@@ -36,6 +36,9 @@ struct ProcessStat {
 /// one.
 [[nodiscard]] std::optional<Tid> living_thread(Pid pid);
 
+/// Where below /proc that thread's files are, "42" or "42/task/43"; the first one's where none goes on.
+[[nodiscard]] std::string living_task(Pid pid);
+
 /// A file that a process has mapped.
 struct OpenedMapping {
   UniqueFd file;

@@ -115,6 +115,7 @@ class Target {
   RuntimeFinder finder_;              // a search's while one runs
   std::vector<PythonRuntime> found_;  // by the last search, to begin with
   std::shared_ptr<const Layout> layout_;
+  Tid main_thread_{};  // as in PythonRuntime
   bool has_gil_ = false;
   std::vector<Sampled> interpreters_;
   std::optional<Pacer> pacer_;
